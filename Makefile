@@ -1,13 +1,54 @@
+# make setup | demo | test | test-all | lint | clean. Each sets up what it needs; nothing has to be run first.
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO_ARGS ?=
+CORE := $(wildcard edge/core/*.[ch]) edge/core/build_binding.py
 
-# Prints the version-independent reason for each step: people read this on their first minute.
-.PHONY: setup demo test test-all lint clean
+# Programs that pip cannot bring, and Debian's packages that hold them.
+DEBIAN_PACKAGES := gcc python3-venv python3-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+
+.PHONY: setup demo test test-all lint clean toolchain
 
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml setup.py constraints.txt $(wildcard edge/core/*.[ch]) edge/core/build_binding.py | toolchain
-	@test -d .venv || { echo "setup: creating the virtual environment .venv"; $(PYTHON) -m venv .venv; }
-	@echo "setup: installing the pinned Python packages and building the C core (a few minutes the first time)"
+demo: setup
+	@$(BIN)/innervate demo $(DEMO_ARGS)
+
+test: setup lint
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: test
+	@$(BIN)/python -m pytest -q -m slow
+
+lint: setup
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@out=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$out"; exit 1; }
+
+.venv/.ready: pyproject.toml setup.py constraints.txt $(CORE) | toolchain
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "setup: $(PYTHON) is older than Python 3.11. Name a newer one: make PYTHON=python3.11"; exit 2; }
+	@test -x $(BIN)/pip || { echo "setup: creating the virtual environment .venv"; $(PYTHON) -m venv .venv; }
+	@echo "setup: installing the pinned Python packages and building the C core (minutes the first time)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[host,dev]'
 	@touch $@
+
+# The cross compiler and the emulator are wanted, not needed: without them the demo and the tests use `host:`,
+# the same firmware compiled natively.
+toolchain:
+	@missing=; for tool in cc arm-none-eabi-gcc qemu-system-arm; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing venv"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	echo "setup: missing:$$missing"; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    echo "setup: installing Debian's $(DEBIAN_PACKAGES)"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(DEBIAN_PACKAGES); } >/dev/null || \
+	        echo "setup: apt-get could not install them; the emulated board is left out, host: takes its place"; \
+	else \
+	    echo "setup: no right to install them here. Without cross compiler and emulator, host: takes the emulated board's place."; \
+	    echo "setup: to have them: sudo apt-get install $(DEBIAN_PACKAGES)"; \
+	fi
+
+clean:
+	@rm -rf .venv build out *.egg-info edge/_core*.so edge/_core.c
