@@ -1,1 +1,1 @@
-"""."""
+"""The front door: the `innervate` command, the demo and the reports."""

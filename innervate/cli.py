@@ -1,0 +1,74 @@
+"""The `innervate` command: one verb a step of the chain, each usable alone."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from edge.errors import InnervateError
+from innervate.verbs import catalog, compiling, data, demo, devices, quantizing, training
+
+_EXTRAS = {
+    "host": ("torch", "brevitas", "torch_pruning", "scipy", "sklearn", "ai_edge_litert", "flatbuffers", "matplotlib", "jinja2", "pytest"),
+    "tensorflow": ("tensorflow",),
+}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="EEG and EMG models from a recording to a validated int8 device. "
+    "The usual order: data, train, evaluate, quantize, inspect, compile, build, validate, run. "
+    "`innervate demo` does them all on simulated muscle signals.",
+    epilog="Exit status: 0 done, 1 a check failed, 2 something asked for cannot be done.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Options that stand before any verb."""
+    if show_version:
+        typer.echo(version("innervate"))
+        raise typer.Exit
+
+
+app.command()(demo.demo)
+app.command()(catalog.tasks)
+app.command()(catalog.datasets)
+app.command()(catalog.models)
+app.command()(catalog.boards)
+app.add_typer(data.app, name="data")
+app.command()(training.train)
+app.command()(training.evaluate)
+app.command()(quantizing.quantize)
+app.command()(quantizing.inspect)
+app.command("compile")(compiling.compile_model)
+app.command()(compiling.build)
+app.command()(devices.validate)
+app.command()(devices.run)
+
+
+def _missing_package(error: ModuleNotFoundError) -> str:
+    package = (error.name or "").partition(".")[0]
+    for extra, packages in _EXTRAS.items():
+        if package in packages:
+            return f"This step needs the package {package}. Install it with: pip install 'innervate[{extra}]'."
+    return f"The package {package} is missing. Install innervate again."
+
+
+def main() -> None:
+    """Run the command line; whatever the user can mend ends as one sentence and an exit status."""
+    try:
+        app()
+    except InnervateError as error:
+        sentence = str(error)
+    except ModuleNotFoundError as error:
+        sentence = _missing_package(error)
+    except OSError as error:
+        sentence = f"{error.strerror or error} ({error.filename or 'input or output'})."
+    except KeyboardInterrupt:
+        print("innervate: stopped.", file=sys.stderr)
+        sys.exit(130)
+    print(f"innervate: {sentence}", file=sys.stderr)
+    sys.exit(2)
