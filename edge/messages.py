@@ -1,0 +1,331 @@
+"""Every message of the serial link, declared once.
+
+The Python codec (:mod:`edge.wire`) and the C header of the firmware (:func:`c_header`) both follow from these
+classes. Both sides refuse unknown types and wrong lengths.
+"""
+
+import struct
+from enum import IntEnum, IntFlag
+from typing import Final
+
+from edge.wire import (
+    MAX_PAYLOAD,
+    TAIL,
+    TYPES,
+    U8,
+    U16,
+    U32,
+    U64,
+    Bytes16,
+    Bytes32,
+    Message,
+    Tail,
+    Text16,
+    layout,
+    message,
+)
+
+PROTOCOL: Final = 1
+"""Version of this file's contents: raised whenever a message changes."""
+
+
+class ResetCause(IntEnum):
+    """Why the device last started."""
+
+    POWER_ON = 0
+    PIN = 1
+    SOFTWARE = 2
+    WATCHDOG = 3
+    FAULT = 4
+
+
+class ErrorCode(IntEnum):
+    """Why the device refused a message."""
+
+    UNKNOWN_TYPE = 1
+    WRONG_LENGTH = 2
+    NOT_STREAMING = 3
+    WRONG_FRAGMENT = 4
+    WRONG_WIDTH = 5
+    WRONG_PROTOCOL = 6
+
+
+class Trace(IntFlag):
+    """What the device sends beside decisions while it streams."""
+
+    NONE = 0
+    FILTERED = 1
+    WINDOW = 2
+    OUTPUT = 4
+    ALL = 7
+
+
+# Host to device
+
+
+@message(0x01, to="device")
+class Hello(Message):
+    """First message of a connection; the sequence number it comes with is the new start. Reply: Info."""
+
+    protocol: U8
+
+
+@message(0x02, to="device")
+class Start(Message):
+    """Reset the chain and stream from sample index 0; ``trace`` as in :class:`Trace`. Reply: Ack."""
+
+    trace: U8
+
+
+@message(0x03, to="device")
+class Samples(Message):
+    """``count`` samples of all channels, each a signed little-endian integer of ``width`` 1..4 bytes. Reply: Ack.
+
+    Decisions and traces that these samples bring come before the Ack.
+    """
+
+    index: U32
+    width: U8
+    count: U8
+    data: Tail
+
+
+@message(0x04, to="device")
+class RunModel(Message):
+    """A piece of one int8 window; offsets without gaps from 0, the last byte starts the model.
+
+    Reply: Ack for a piece, ModelOutput (and then Ack) for the last.
+    """
+
+    offset: U32
+    data: Tail
+
+
+@message(0x05, to="device")
+class GetStatus(Message):
+    """Reply: Status."""
+
+
+@message(0x06, to="device")
+class Reset(Message):
+    """Restart the device; it answers nothing."""
+
+
+@message(0x07, to="device")
+class Stall(Message):
+    """Stop kicking the watchdog, which must then restart the device; it answers nothing."""
+
+
+# Device to host
+
+
+@message(0x81, to="host")
+class Info(Message):
+    """What runs on the device. ``credit``: bytes (as framed) that may be under way without an Ack."""
+
+    protocol: U8
+    firmware: Text16
+    build_id: Bytes16
+    bundle_hash: Bytes32
+    board: Text16
+    channels: U8
+    window: U16
+    hop: U16
+    labels: U8
+    credit: U16
+    tick_hz: U32
+
+
+@message(0x82, to="host")
+class Ack(Message):
+    """The frame ``seq`` and all before it are dealt with; ``credit`` bytes may be under way beyond it."""
+
+    seq: U16
+    next_index: U32
+    credit: U16
+
+
+@message(0x83, to="host")
+class DecisionMade(Message):
+    """A decision as core makes it (edge/core/decision.h); ``ticks``: window, model and decision together."""
+
+    window_index: U32
+    sample_index: U32
+    label: U8
+    confidence: U8
+    flags: U16
+    ticks: U32
+
+
+@message(0x84, to="host")
+class TraceFiltered(Message):
+    """Filtered samples int32 ``[count, channels]`` from ``index`` on."""
+
+    index: U32
+    count: U8
+    data: Tail
+
+
+@message(0x85, to="host")
+class TraceWindow(Message):
+    """A piece of the int8 window ``[window, channels]`` as the model eats it."""
+
+    window_index: U32
+    offset: U32
+    data: Tail
+
+
+@message(0x86, to="host")
+class TraceOutput(Message):
+    """A piece of the model's int8 output."""
+
+    window_index: U32
+    offset: U32
+    data: Tail
+
+
+@message(0x87, to="host")
+class ModelOutput(Message):
+    """A piece of the int8 output of an injected window; ``ticks`` the model took."""
+
+    ticks: U32
+    offset: U32
+    data: Tail
+
+
+@message(0x88, to="host")
+class Status(Message):
+    """Counters since the last start. Stack in bytes, times in ticks (Info.tick_hz), ``boots`` since power-on."""
+
+    frames_ok: U32
+    frames_corrupt: U32
+    frames_lost: U32
+    frames_duplicate: U32
+    frames_refused: U32
+    bytes_overrun: U32
+    samples: U32
+    samples_late: U32
+    gaps: U32
+    windows: U32
+    decisions: U32
+    stack_used: U32
+    stack_size: U32
+    reset_cause: U8
+    boots: U32
+    uptime: U64
+    filter_last: U32
+    filter_max: U32
+    model_last: U32
+    model_max: U32
+    decision_last: U32
+    decision_max: U32
+
+
+@message(0x89, to="host")
+class Refused(Message):
+    """The message in frame ``seq`` was refused; ``code`` as in :class:`ErrorCode`."""
+
+    code: U8
+    seq: U16
+
+
+# C
+
+_C_TYPES: Final = {"B": ("uint8_t", 1), "H": ("uint16_t", 2), "I": ("uint32_t", 4), "Q": ("uint64_t", 8)}
+
+_C_HEAD: Final = """\
+/* Generated from edge/messages.py: do not edit. */
+#ifndef NRV_MESSAGES_H
+#define NRV_MESSAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Byte by byte, so that neither the processor's byte order nor its alignment rules matter. */
+static inline void nrv_put(uint8_t *to, uint64_t value, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) {
+        to[i] = (uint8_t)(value >> (8u * i));
+    }
+}
+
+static inline uint64_t nrv_get(const uint8_t *from, size_t bytes) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        value |= (uint64_t)from[i] << (8u * i);
+    }
+    return value;
+}
+"""
+
+
+def c_header() -> str:
+    """Return messages.h: ids, structs, ``nrv_get_X`` for what the device receives, ``nrv_put_X`` for what it sends."""
+    parts = [_C_HEAD, f"#define NRV_PROTOCOL {PROTOCOL}u\n#define NRV_MAX_PAYLOAD {MAX_PAYLOAD}u\n"]
+    for prefix, enum in (("RESET", ResetCause), ("ERROR", ErrorCode), ("TRACE", Trace)):
+        parts.append("".join(f"#define NRV_{prefix}_{m.name} {m.value}u\n" for m in enum))
+    for cls in TYPES.values():
+        name = _snake(cls.__name__)
+        macro = f"#define NRV_MSG_{name.upper()}"
+        parts.append(f"{macro} {cls.ID:#04x}u\n{macro}_SIZE {cls.LAYOUT.size}u\n")
+        if layout(cls):
+            parts.append(_c_struct(cls, name))
+            parts.append(_c_get(cls, name) if cls.TO == "device" else _c_put(cls, name))
+    parts.append("#endif\n")
+    return "\n".join(parts)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def _c_fields(cls: type[Message]) -> list[tuple[str, str, int]]:
+    """(name, C type or "" for a byte array, bytes) of every field before the tail."""
+    result = []
+    for name, kind in layout(cls).items():
+        if kind != TAIL:
+            result.append((name, *(_C_TYPES[kind] if kind in _C_TYPES else ("", struct.calcsize(kind)))))
+    return result
+
+
+def _c_struct(cls: type[Message], name: str) -> str:
+    lines = []
+    for field, ctype, size in _c_fields(cls):
+        lines.append(f"    {ctype} {field};" if ctype else f"    uint8_t {field}[{size}];")
+    if cls.HAS_TAIL:
+        lines += ["    const uint8_t *data;", "    size_t data_size;"]
+    return "typedef struct {\n" + "\n".join(lines) + f"\n}} nrv_{name}_t;\n"
+
+
+def _c_get(cls: type[Message], name: str) -> str:
+    wrong = "<" if cls.HAS_TAIL else "!="
+    lines = [
+        f"static inline bool nrv_get_{name}(const uint8_t *p, size_t size, nrv_{name}_t *m) {{",
+        f"    if (size {wrong} NRV_MSG_{name.upper()}_SIZE) {{",
+        "        return false;",
+        "    }",
+    ]
+    at = 0
+    for field, ctype, size in _c_fields(cls):
+        number = f"    m->{field} = ({ctype})nrv_get(p + {at}, {size});"
+        lines.append(number if ctype else f"    memcpy(m->{field}, p + {at}, {size});")
+        at += size
+    if cls.HAS_TAIL:
+        lines += [f"    m->data = p + {at};", f"    m->data_size = size - {at}u;"]
+    return "\n".join([*lines, "    return true;", "}\n"])
+
+
+def _c_put(cls: type[Message], name: str) -> str:
+    lines = [f"static inline size_t nrv_put_{name}(uint8_t *p, const nrv_{name}_t *m) {{"]
+    at = 0
+    for field, ctype, size in _c_fields(cls):
+        number = f"    nrv_put(p + {at}, m->{field}, {size});"
+        lines.append(number if ctype else f"    memcpy(p + {at}, m->{field}, {size});")
+        at += size
+    if cls.HAS_TAIL:
+        # memmove: a sender may have built the tail in place.
+        lines += [f"    memmove(p + {at}, m->data, m->data_size);", f"    return {at}u + m->data_size;"]
+    else:
+        lines.append(f"    return {at}u;")
+    return "\n".join([*lines, "}\n"])
