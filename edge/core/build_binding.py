@@ -1,5 +1,56 @@
-"""placeholder until core lands"""
+"""Builds `edge._core`, the Python binding of the C core: `from edge._core import ffi, lib`.
+
+The declarations are the core's own headers; there is no second copy of them. After a change to a C file:
+
+    .venv/bin/python setup.py build_ext --inplace
+"""
+
+import os
+import re
+from pathlib import Path
+
 from cffi import FFI
+
+CORE = Path(__file__).parent
+HEADERS = ("biquad.h", "path.h", "decision.h", "chain.h", "frame.h")
+SOURCES = ("biquad.c", "path.c", "decision.c", "chain.c", "frame.c")
+
+# fixed.h and the size macros have no symbols to link to; these give Python the same code.
+EXTRA_DECLARATIONS = """
+int8_t nrv_call_sat8(int32_t x);
+int32_t nrv_call_requantize(int32_t acc, int32_t multiplier, int shift);
+size_t nrv_call_path_state_len(size_t sections, size_t channels);
+"""
+EXTRA_SOURCE = """
+static int8_t nrv_call_sat8(int32_t x) { return nrv_sat8(x); }
+static int32_t nrv_call_requantize(int32_t acc, int32_t multiplier, int shift)
+{ return nrv_requantize(acc, multiplier, shift); }
+static size_t nrv_call_path_state_len(size_t sections, size_t channels)
+{ return NRV_PATH_STATE_LEN(sections, channels); }
+"""
+
+
+def declarations(header: str) -> str:
+    """A header's text as cffi reads it: plain integer macros stay, every other preprocessor line goes."""
+    header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    header = re.sub(r"\\\n", " ", header)
+    lines = []
+    for line in header.splitlines():
+        if not line.lstrip().startswith("#"):
+            lines.append(line)
+        elif re.fullmatch(r"#define \w+ (\d+|0x[0-9a-fA-F]+)\s*", line):
+            lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
 ffibuilder = FFI()
-ffibuilder.cdef("int nrv_dummy(void);")
-ffibuilder.set_source("edge._core", "static int nrv_dummy(void){return 0;}")
+ffibuilder.cdef("\n".join(declarations((CORE / name).read_text()) for name in HEADERS) + EXTRA_DECLARATIONS)
+ffibuilder.set_source(
+    "edge._core",
+    "\n".join(f'#include "{name}"' for name in ("fixed.h", *HEADERS)) + EXTRA_SOURCE,
+    # Relative to the folder of setup.py, as setuptools wants them.
+    sources=[os.path.relpath(CORE / name) for name in SOURCES],
+    include_dirs=[os.path.relpath(CORE)],
+    depends=[os.path.relpath(CORE / name) for name in ("fixed.h", *HEADERS)],
+    extra_compile_args=["-std=c99", "-O3", "-Wall", "-Wextra"],
+)

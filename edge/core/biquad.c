@@ -1,0 +1,64 @@
+#include "biquad.h"
+
+#include "fixed.h"
+
+#define FRACTION_BITS 30
+#define HALF (INT64_C(1) << (FRACTION_BITS - 1))
+
+/* Runs one section over one channel. past: y1, y2, e1, e2. */
+static void run_section(const nrv_section_t *section, int32_t x1, int32_t x2, int32_t *past, int32_t *signal,
+                        size_t samples, size_t stride)
+{
+    const int32_t b0 = section->b[0], b1 = section->b[1], b2 = section->b[2];
+    /* Negated, so that every product is an addition: one SMLAL each on Armv7E-M. */
+    const int32_t c1 = -section->a[0], c2 = -section->a[1];
+    const int32_t low1 = section->a_low[0], low2 = section->a_low[1];
+    const int32_t feedback = section->feedback;
+    int32_t y1 = past[0], y2 = past[1], e1 = past[2], e2 = past[3];
+
+    for (; samples; samples--, signal += stride) {
+        const int32_t x0 = *signal;
+        int64_t acc = 2 * e1 - e2;
+        acc += (int64_t)b0 * x0;
+        acc += (int64_t)b1 * x1;
+        acc += (int64_t)b2 * x2;
+        acc += (int64_t)c1 * y1;
+        acc += (int64_t)c2 * y2;
+        if (feedback)
+            acc -= ((int64_t)low1 * y1 + (int64_t)low2 * y2) >> 16;
+        const int64_t exact = (acc + HALF) >> FRACTION_BITS;
+        const int32_t y0 = nrv_sat32(exact);
+        e2 = e1;
+        e1 = feedback && y0 == exact ? (int32_t)(acc - exact * (INT64_C(1) << FRACTION_BITS)) : 0;
+        x2 = x1;
+        x1 = x0;
+        y2 = y1;
+        y1 = y0;
+        *signal = y0;
+    }
+    past[0] = y1;
+    past[1] = y2;
+    past[2] = e1;
+    past[3] = e2;
+}
+
+void nrv_cascade_run(const nrv_section_t *sections, size_t n_sections, size_t channels, int32_t *state,
+                     int32_t *signal, size_t samples)
+{
+    if (samples == 0)
+        return;
+    for (size_t c = 0; c < channels; c++) {
+        int32_t *channel = signal + c;
+        int32_t x1 = state[0], x2 = state[1];
+        state[1] = samples > 1 ? channel[(samples - 2) * channels] : x1;
+        state[0] = channel[(samples - 1) * channels];
+        state += 2;
+        for (size_t s = 0; s < n_sections; s++, state += 4) {
+            /* A section's past outputs are the next one's past inputs: kept once. */
+            const int32_t before1 = state[0], before2 = state[1];
+            run_section(&sections[s], x1, x2, state, channel, samples, channels);
+            x1 = before1;
+            x2 = before2;
+        }
+    }
+}
