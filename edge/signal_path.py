@@ -1,0 +1,319 @@
+"""The signal path as pure data, and its executor over the C core.
+
+Counts of the converter, raised by `shift` bits, go through a cascade of second-order sections, become int8
+per channel and fill windows. The arithmetic is stated in `core/biquad.h` and `core/path.h`; this module only
+checks the numbers and hands them over.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge._core import ffi, lib
+from edge.errors import InnervateError
+
+COEFFICIENT_ONE = 1 << 30
+"""1.0 in Q2.30."""
+
+_INT32_MAX = (1 << 31) - 1
+_CHANNELS_MAX = 255
+_SECTIONS_MAX = 64
+_SAMPLES_MAX = 1 << 24
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One second-order section, as `nrv_section_t` in core/biquad.h has it.
+
+    Attributes:
+        b: numerator, Q2.30.
+        a: denominator a1, a2, Q2.30; a0 = 1.
+        feedback: whether rounding errors are fed back (weights 2 and -1).
+        a_low: the 16 bits below `a`: a1 is a[0] / 2^30 + a_low[0] / 2^46. Zero without feedback.
+    """
+
+    b: tuple[int, int, int]
+    a: tuple[int, int]
+    feedback: bool = False
+    a_low: tuple[int, int] = (0, 0)
+
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        """The section as a row of scipy's `sos`: b0, b1, b2, 1, a1, a2."""
+        one = float(COEFFICIENT_ONE)
+        a1, a2 = (high / one + low / (one * 65536) for high, low in zip(self.a, self.a_low, strict=True))
+        return self.b[0] / one, self.b[1] / one, self.b[2] / one, 1.0, a1, a2
+
+
+class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A filter as people write it in a task file.
+
+    Attributes:
+        kind: what passes; `notch` stops edges_hz[0].
+        edges_hz: one frequency, or two for `bandpass`.
+        order: of the Butterworth prototype (a band-pass has twice as many poles); not used by `notch`.
+        q: width of a notch: edges_hz[0] / q Hz at -3 dB.
+    """
+
+    kind: Literal["highpass", "lowpass", "bandpass", "notch"]
+    edges_hz: tuple[float, ...]
+    order: int = 2
+    q: float = 30.0
+
+
+class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that lies between the converter and the model.
+
+    Attributes:
+        channels: names, in the order of the counts.
+        fs_hz: samples per second.
+        uv_per_count: microvolts at the electrodes per count.
+        counts_bits: width of a count: counts lie in -2^(bits-1) .. 2^(bits-1) - 1.
+        shift: bits by which counts are raised before the filters, so that rounding stays below a count.
+        sections: the cascade.
+        filters: the designs that the cascade came from, for people.
+        settle: samples after a reset that are filtered but kept out of windows.
+        group_delay_ms: of the cascade, averaged over what passes.
+        window: samples per window.
+        hop: samples from the end of one window to the end of the next.
+        multiplier: per channel, for int8 = requantize(filtered, multiplier, -right_shift).
+        right_shift: per channel.
+    """
+
+    channels: tuple[str, ...]
+    fs_hz: float
+    uv_per_count: float
+    counts_bits: int
+    shift: int
+    sections: tuple[Section, ...]
+    filters: tuple[Filter, ...]
+    settle: int
+    group_delay_ms: float
+    window: int
+    hop: int
+    multiplier: tuple[int, ...]
+    right_shift: tuple[int, ...]
+
+    @property
+    def int8_per_uv(self) -> tuple[float, ...]:
+        """Per channel, int8 steps per microvolt in the pass-band."""
+        return tuple(
+            (1 << self.shift) / self.uv_per_count * m / 2.0 ** (31 + s)
+            for m, s in zip(self.multiplier, self.right_shift, strict=True)
+        )
+
+    def validate(self) -> None:
+        """Checks that the core can run these numbers.
+
+        Raises:
+            InnervateError: a field lies outside what the core accepts.
+        """
+        count = len(self.channels)
+        _check(1 <= count <= _CHANNELS_MAX, "channels", f"must be 1 to {_CHANNELS_MAX}, not {count}")
+        _check(len(set(self.channels)) == count, "channels", "names must differ")
+        for name in ("fs_hz", "uv_per_count"):
+            value = getattr(self, name)
+            _check(math.isfinite(value) and value > 0, name, f"must be above zero, not {value}")
+        _check(
+            math.isfinite(self.group_delay_ms) and self.group_delay_ms >= 0,
+            "group_delay_ms",
+            f"must not be negative, not {self.group_delay_ms}",
+        )
+        _check(2 <= self.counts_bits <= 32, "counts_bits", f"must be 2 to 32, not {self.counts_bits}")
+        room = 32 - self.counts_bits
+        _check(0 <= self.shift <= room, "shift", f"must be 0 to {room} for {self.counts_bits}-bit counts")
+        _check(0 <= self.settle <= _SAMPLES_MAX, "settle", f"must be 0 to {_SAMPLES_MAX} samples")
+        _check(1 <= self.window <= _SAMPLES_MAX, "window", f"must be 1 to {_SAMPLES_MAX} samples")
+        _check(1 <= self.hop <= self.window, "hop", f"must be 1 to the window ({self.window} samples)")
+        _check(len(self.sections) <= _SECTIONS_MAX, "sections", f"must be at most {_SECTIONS_MAX}")
+        for i, section in enumerate(self.sections):
+            _check_section(section, f"sections[{i}]")
+        for name, low, high in (("multiplier", 0, _INT32_MAX), ("right_shift", 0, 31)):
+            values = getattr(self, name)
+            _check(
+                len(values) == count, name, f"must have one value per channel ({count}), not {len(values)}"
+            )
+            _check(all(low <= v <= high for v in values), name, f"must lie in {low} to {high}")
+
+
+def _check(good: bool, field: str, rule: str) -> None:
+    if not good:
+        raise InnervateError(f"{field} {rule}", "signal path", "Make the bundle or task again")
+
+
+def _check_section(section: Section, where: str) -> None:
+    for name in ("b", "a"):
+        values = getattr(section, name)
+        _check(all(abs(v) <= _INT32_MAX for v in values), where, f"{name} must lie within +-2 in Q2.30")
+    _check(all(abs(v) <= 1 << 16 for v in section.a_low), where, "a_low must lie within +-2^16")
+    _check(section.feedback or section.a_low == (0, 0), where, "a_low needs feedback")
+
+
+class PathState(NamedTuple):
+    """A PathRunner's state between two samples."""
+
+    words: NDArray[np.int32]
+    window: NDArray[np.int8]
+    unsettled: int
+    fill: int
+    position: int
+
+
+def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
+    """A path as `nrv_path_config_t *`, and the C arrays that must be kept alive as long as it is used.
+
+    Raises:
+        InnervateError: the path does not validate.
+    """
+    path.validate()
+    cascade = ffi.new("nrv_section_t[]", max(1, len(path.sections)))
+    for target, section in zip(cascade, path.sections, strict=False):
+        target.b, target.a, target.a_low = section.b, section.a, section.a_low
+        target.feedback = section.feedback
+    multiplier = ffi.new("int32_t[]", path.multiplier)
+    right_shift = ffi.new("uint8_t[]", path.right_shift)
+    config = ffi.new(
+        "nrv_path_config_t *",
+        {
+            "settle": path.settle,
+            "window": path.window,
+            "hop": path.hop,
+            "channels": len(path.channels),
+            "sections": len(path.sections),
+            "counts_bits": path.counts_bits,
+            "shift": path.shift,
+            "cascade": cascade,
+            "multiplier": multiplier,
+            "right_shift": right_shift,
+        },
+    )
+    return config, [cascade, multiplier, right_shift]
+
+
+def path_buffers(path: SignalPath) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """The state and window buffers that the core needs for a path, zeroed."""
+    words = lib.nrv_call_path_state_len(len(path.sections), len(path.channels))
+    return np.zeros(words, np.int32), np.zeros((path.window, len(path.channels)), np.int8)
+
+
+class PathRunner:
+    """Runs a SignalPath over a stream of counts, in pieces of any size.
+
+    Each sample goes through `filter` or through `windows`; both move the same filters on.
+    """
+
+    def __init__(self, path: SignalPath) -> None:
+        self.path = path
+        self._config, self._keep = path_config(path)
+        self._words, self._window = path_buffers(path)
+        self._runner = ffi.new("nrv_path_t *")
+        lib.nrv_path_init(
+            self._runner,
+            self._config,
+            ffi.from_buffer("int32_t[]", self._words, require_writable=True),
+            ffi.from_buffer("int8_t[]", self._window, require_writable=True),
+        )
+        self._position = 0
+
+    def reset(self) -> None:
+        """Back to rest: filters empty, window empty, positions from 0."""
+        lib.nrv_path_reset(self._runner)
+        self._position = 0
+
+    def state(self) -> PathState:
+        """A copy of all that the next sample depends on."""
+        runner = self._runner
+        return PathState(
+            self._words.copy(), self._window.copy(), runner.unsettled, runner.fill, self._position
+        )
+
+    def restore(self, state: PathState) -> None:
+        """Goes on from a state of a runner of the same path.
+
+        Raises:
+            InnervateError: the state belongs to a path of another shape.
+        """
+        if (
+            state.words.shape != self._words.shape
+            or state.window.shape != self._window.shape
+            or not 0 <= state.fill <= self.path.window
+            or not 0 <= state.unsettled <= self.path.settle
+        ):
+            raise InnervateError(
+                "the saved state belongs to another signal path", "signal path", "Reset the runner instead"
+            )
+        self._words[:] = state.words
+        self._window[:] = state.window
+        self._runner.unsettled, self._runner.fill = state.unsettled, state.fill
+        self._position = state.position
+
+    def filter(self, counts: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+        """Filters counts [n, channels]; returns int32 of that shape, in counts times 2^shift.
+
+        Raises:
+            InnervateError: another number of channels, or values that are not integers.
+        """
+        counts = checked_counts(counts, len(self.path.channels))
+        filtered = np.empty_like(counts)
+        lib.nrv_path_filter(self._runner, int32_pointer(counts), len(counts), int32_pointer(filtered))
+        self._position += len(counts)
+        return filtered
+
+    def windows(self, counts: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """Pushes counts [n, channels] and returns the windows completed by them.
+
+        Returns:
+            windows int8 [k, window, channels], and for each the position of its last sample since the
+            last reset, int64 [k].
+
+        Raises:
+            InnervateError: another number of channels, or values that are not integers.
+        """
+        counts = checked_counts(counts, len(self.path.channels))
+        due = lib.nrv_path_windows_due(self._runner, len(counts))
+        windows = np.empty((due, *self._window.shape), np.int8)
+        ends = np.empty(due, np.uintp)
+        found = lib.nrv_path_windows(
+            self._runner,
+            int32_pointer(counts),
+            len(counts),
+            ffi.from_buffer("int8_t[]", windows, require_writable=True),
+            ffi.cast("size_t *", ends.ctypes.data),
+        )
+        assert found == due, "nrv_path_windows_due disagrees with nrv_path_windows"
+        end_index = ends.astype(np.int64) + self._position
+        self._position += len(counts)
+        return windows, end_index
+
+
+def int32_pointer(array: NDArray[np.int32]) -> Any:
+    """A C pointer to a contiguous int32 array, which must outlive its use."""
+    return ffi.cast("int32_t *", array.ctypes.data)
+
+
+def checked_counts(counts: NDArray[np.integer[Any]], channels: int) -> NDArray[np.int32]:
+    """Counts as contiguous int32 [n, channels].
+
+    Raises:
+        InnervateError: another shape, or values that are not integers.
+    """
+    counts = np.asarray(counts)
+    if counts.ndim != 2 or counts.shape[1] != channels:
+        raise InnervateError(
+            f"counts of shape {counts.shape} for a signal path of {channels} channels",
+            "signal path",
+            f"Give an array [samples, {channels}]",
+        )
+    if not np.issubdtype(counts.dtype, np.integer):
+        raise InnervateError(
+            f"counts must be integers, not {counts.dtype}",
+            "signal path",
+            "Convert microvolts to counts first",
+        )
+    if counts.dtype.itemsize > 4 or counts.dtype == np.uint32:
+        # The core clamps to the converter's range; int32 must not wrap before it can.
+        counts = np.clip(counts, -(1 << 31), _INT32_MAX)
+    return np.ascontiguousarray(counts, np.int32)
