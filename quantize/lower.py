@@ -1,0 +1,384 @@
+"""A plain torch module as a short list of layers that int8 TFLite has.
+
+`lower` traces the module with torch.fx, folds batch norms into the layer before them, fuses ReLU, drops
+what does nothing at inference (Dropout, Identity) and keeps float weights in torch's layout. Everything after
+it (Brevitas model, quantized graph, file) is built from this list, so what is unsupported is refused here,
+once, by its path.
+"""
+
+import operator
+from dataclasses import replace
+from typing import Any, Final
+
+import torch
+import torch.fx
+from torch import nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from edge.errors import InnervateError
+from quantize.network import INPUT, Add, Conv, Dense, Layer, Network, Padding, Pair, Pool, Shape
+
+REPLACEMENTS: Final = {
+    "Conv1d": "Conv2d with a kernel of height 1 on input [N, C, 1, L]",
+    "BatchNorm1d": "BatchNorm2d on input [N, C, 1, L]",
+    "MaxPool1d": "MaxPool2d with a kernel of height 1",
+    "AvgPool1d": "AvgPool2d with a kernel of height 1",
+    "AdaptiveAvgPool1d": "AdaptiveAvgPool2d(1)",
+    "AdaptiveMaxPool2d": "MaxPool2d with a kernel of the input's size",
+    "ELU": "ReLU",
+    "GELU": "ReLU",
+    "SiLU": "ReLU",
+    "LeakyReLU": "ReLU",
+    "PReLU": "ReLU",
+    "ReLU6": "ReLU: the 8-bit output scale bounds it already",
+    "Hardtanh": "ReLU",
+    "Sigmoid": "ReLU inside the network; at its end, logits",
+    "Softmax": "nothing: a model returns logits, and the file ends in a softmax",
+    "LogSoftmax": "nothing: a model returns logits, and the file ends in a softmax",
+    "GroupNorm": "BatchNorm2d, which folds away",
+    "LayerNorm": "BatchNorm2d, which folds away",
+    "InstanceNorm2d": "BatchNorm2d, which folds away",
+    "ConvTranspose2d": "Conv2d",
+}
+"""What to use in place of a module that int8 TFLite lacks here."""
+
+SUPPORTED: Final = (
+    "Conv2d, BatchNorm2d, ReLU, AvgPool2d, MaxPool2d, AdaptiveAvgPool2d(1), ZeroPad2d, Flatten, Linear, "
+    "Dropout, addition"
+)
+
+
+def lower(model: nn.Module, input_shape: Shape) -> Network:
+    """List the layers of `model`, with its weights as they are now.
+
+    Args:
+        model: returns logits [N, K] (or [N, K, 1, 1]) for float input [N, *input_shape].
+        input_shape: (C, H, W).
+
+    Raises:
+        InnervateError: a module or operation that cannot become an int8 operator, named by its path.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        traced = torch.fx.symbolic_trace(model)
+        ShapeProp(traced).propagate(torch.zeros(2, *input_shape))
+    except (torch.fx.proxy.TraceError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InnervateError(
+            f"the model cannot be traced: {reason}",
+            type(model).__name__,
+            "Write forward() without branches that depend on data, for input "
+            f"[N, {', '.join(map(str, input_shape))}]",
+        ) from error
+    finally:
+        model.train(was_training)
+    return _Lowering(traced, input_shape).run()
+
+
+class _Lowering:
+    """State of one walk over the traced graph."""
+
+    def __init__(self, traced: torch.fx.GraphModule, input_shape: Shape) -> None:
+        self.modules = dict(traced.named_modules())
+        self.graph = traced.graph
+        self.input_shape = input_shape
+        self.layers: list[Layer] = []
+        self.made: dict[torch.fx.Node, int] = {}
+        self.pending_pad: dict[torch.fx.Node, Padding] = {}
+
+    def run(self) -> Network:
+        result = INPUT
+        for node in self.graph.nodes:
+            if node.op == "placeholder":
+                self.made[node] = INPUT
+            elif node.op == "call_module":
+                self.module(node, self.modules[str(node.target)])
+            elif node.op in ("call_function", "call_method"):
+                self.function(node)
+            elif node.op == "output":
+                source = node.args[0]
+                if not isinstance(source, torch.fx.Node):
+                    raise InnervateError(
+                        "a model must return one tensor", "output", "Return the logits alone"
+                    )
+                result = self.made[source]
+        if not self.layers or result != len(self.layers) - 1:
+            raise InnervateError(
+                "the output is not the last layer", "output", "Return the logits of the last layer"
+            )
+        network = Network(self.input_shape, tuple(self.layers))
+        if any(size != 1 for size in network.layers[-1].shape[1:]):
+            shape = "x".join(map(str, network.layers[-1].shape))
+            raise InnervateError(
+                f"the output of shape {shape} is not one value a class",
+                network.layers[-1].name,
+                "End with AdaptiveAvgPool2d(1) or Linear",
+            )
+        return network
+
+    def module(self, node: torch.fx.Node, module: nn.Module) -> None:
+        """Lower a call of a leaf module."""
+        path, source = str(node.target), self.source(node)
+        match module:
+            case nn.Conv2d():
+                self.conv(node, module)
+            case nn.Linear():
+                self.linear(node, module)
+            case nn.BatchNorm2d() | nn.BatchNorm1d() if _normalises(module, _shape(node)):
+                self.batch_norm(node, module)
+            case nn.ReLU():
+                self.relu(node)
+            case nn.MaxPool2d():
+                self.max_pool(node, module)
+            case nn.AvgPool2d():
+                self.average_pool(node, module)
+            case nn.AdaptiveAvgPool2d():
+                self.global_average(node, module)
+            case nn.ZeroPad2d():
+                left, right, top, bottom = (int(side) for side in module.padding)
+                self.made[node] = self.made[source]
+                self.pending_pad[node] = (top, bottom, left, right)
+                if not all(_is_conv(self.modules, user) for user in node.users):
+                    raise InnervateError(
+                        "padding without a convolution after it", path, "Put ZeroPad2d right before Conv2d"
+                    )
+            case nn.Flatten() if module.start_dim == 1 and module.end_dim in (-1, len(_shape(source))):
+                self.made[node] = self.made[source]
+            case nn.Dropout() | nn.Dropout2d() | nn.Identity():
+                self.made[node] = self.made[source]
+            case _:
+                kind = type(module).__name__
+                remedy = REPLACEMENTS.get(kind)
+                fix = f"Use {remedy}" if remedy else f"What can be used: {SUPPORTED}"
+                raise InnervateError(f"{kind} has no int8 form here", path, fix)
+
+    def function(self, node: torch.fx.Node) -> None:
+        """Lower a call of a function or of a tensor's method."""
+        if node.target in (torch.relu, nn.functional.relu, "relu"):
+            self.relu(node)
+        elif node.target in (torch.flatten, "flatten") and tuple(node.args[1:]) in ((1,), (1, -1)):
+            self.made[node] = self.made[self.source(node)]
+        elif node.target in (operator.add, torch.add, "add") and not node.kwargs:
+            self.add(node)
+        else:
+            name = getattr(node.target, "__name__", str(node.target))
+            raise InnervateError(
+                f"the operation {name} has no int8 form here", node.name, f"What can be used: {SUPPORTED}"
+            )
+
+    def conv(self, node: torch.fx.Node, module: nn.Conv2d) -> None:
+        path = str(node.target)
+        if module.padding_mode != "zeros":
+            raise InnervateError(
+                f"padding mode {module.padding_mode} has no int8 form", path, "Use zero padding"
+            )
+        if module.groups not in (1, module.in_channels):
+            raise InnervateError(
+                f"a convolution in {module.groups} groups has no int8 form here",
+                path,
+                "Use groups=1 or groups=in_channels",
+            )
+        pad = self.pending_pad.get(self.source(node), (0, 0, 0, 0))
+        own = _conv_padding(module)
+        padding = (pad[0] + own[0], pad[1] + own[1], pad[2] + own[2], pad[3] + own[3])
+        stride, dilation = _pair(module.stride), _pair(module.dilation)
+        size = self.size_before(node)
+        same = any(padding) and is_same(size, _pair(module.kernel_size), stride, dilation, padding)
+        weight, bias = module.weight.detach().clone(), _bias(module, module.out_channels)
+        inputs, shape = self.inputs(node), _shape(node)
+        self.emit(
+            node, Conv(path, inputs, shape, weight, bias, stride, padding, dilation, module.groups, same)
+        )
+
+    def linear(self, node: torch.fx.Node, module: nn.Linear) -> None:
+        path = str(node.target)
+        if len(_shape(self.source(node))) != 1:
+            raise InnervateError(
+                "Linear on an input that is not flat has no int8 form here", path, "Put Flatten before it"
+            )
+        weight, bias = module.weight.detach().clone(), _bias(module, module.out_features)
+        self.emit(node, Dense(path, self.inputs(node), _shape(node), weight, bias))
+
+    def batch_norm(self, node: torch.fx.Node, module: nn.BatchNorm2d | nn.BatchNorm1d) -> None:
+        """Fold into the layer before; with none to fold into, a 1x1 depthwise convolution is the same."""
+        assert module.running_mean is not None
+        assert module.running_var is not None
+        scale = (module.running_var + module.eps).rsqrt()
+        if module.weight is not None:
+            scale = scale * module.weight.detach()
+        offset = -module.running_mean * scale
+        if module.bias is not None:
+            offset = offset + module.bias.detach()
+        producer = self.producer(node)
+        if isinstance(producer, Conv | Dense) and not producer.relu:
+            weight = producer.weight * scale.reshape(-1, *[1] * (producer.weight.ndim - 1))
+            self.layers[self.made[self.source(node)]] = replace(
+                producer, weight=weight, bias=producer.bias * scale + offset
+            )
+            self.made[node] = self.made[self.source(node)]
+        elif len(_shape(node)) == 3:
+            weight = scale.detach().clone().reshape(-1, 1, 1, 1)
+            path, inputs, shape, none = str(node.target), self.inputs(node), _shape(node), (0, 0, 0, 0)
+            self.emit(
+                node, Conv(path, inputs, shape, weight, offset, (1, 1), none, (1, 1), len(weight), False)
+            )
+        else:
+            raise InnervateError(
+                "batch norm without a layer before it to fold into", str(node.target), "Put it after Linear"
+            )
+
+    def relu(self, node: torch.fx.Node) -> None:
+        """Fuse into the layer before; a maximum commutes with ReLU, so it may stand between."""
+        source, producer = self.source(node), self.producer(node)
+        index = self.made[source]
+        if (
+            isinstance(producer, Pool)
+            and producer.kind == "max"
+            and len(self.users_of(producer.inputs[0])) == 1
+        ):
+            index = producer.inputs[0]
+            producer = self.layers[index] if index != INPUT else None
+        if isinstance(producer, Conv | Dense | Add):
+            self.layers[index] = replace(producer, relu=True)
+            self.made[node] = self.made[source]
+        elif producer is None or isinstance(producer, Pool):
+            raise InnervateError(
+                "ReLU without a layer before it to fuse with",
+                node.name,
+                "Put it right after Conv2d or Linear",
+            )
+
+    def max_pool(self, node: torch.fx.Node, module: nn.MaxPool2d) -> None:
+        path, pad = str(node.target), _pair(module.padding)
+        if module.ceil_mode or _pair(module.dilation) != (1, 1):
+            raise InnervateError(
+                "max pooling with ceil_mode or dilation has no int8 form", path, "Use neither"
+            )
+        kernel, stride = _pair(module.kernel_size), _pair(module.stride)
+        padding = (pad[0], pad[0], pad[1], pad[1])
+        size = self.size_before(node)
+        same = any(padding) and is_same(size, kernel, stride, (1, 1), padding)
+        if any(padding) and not same:
+            raise InnervateError(
+                f"max pooling with padding {pad} is not TFLite's SAME",
+                path,
+                "Use no padding, or another stride",
+            )
+        self.emit(node, Pool(path, self.inputs(node), _shape(node), "max", kernel, stride, padding, same))
+
+    def average_pool(self, node: torch.fx.Node, module: nn.AvgPool2d) -> None:
+        path = str(node.target)
+        if module.ceil_mode or _pair(module.padding) != (0, 0) or module.divisor_override is not None:
+            raise InnervateError(
+                "average pooling with padding, ceil_mode or a divisor has no int8 form",
+                path,
+                "Use none of them",
+            )
+        kernel, stride = _pair(module.kernel_size), _pair(module.stride)
+        self.emit(node, Pool(path, self.inputs(node), _shape(node), "average", kernel, stride, (0, 0, 0, 0)))
+
+    def global_average(self, node: torch.fx.Node, module: nn.AdaptiveAvgPool2d) -> None:
+        if module.output_size not in (1, (1, 1)):
+            raise InnervateError(
+                "adaptive pooling to more than one value has no int8 form", str(node.target), "Use AvgPool2d"
+            )
+        _, height, width = _shape(self.source(node))
+        kernel = (height, width)
+        self.emit(
+            node,
+            Pool(str(node.target), self.inputs(node), _shape(node), "average", kernel, kernel, (0, 0, 0, 0)),
+        )
+
+    def add(self, node: torch.fx.Node) -> None:
+        parts = node.args
+        if len(parts) != 2 or not all(isinstance(part, torch.fx.Node) for part in parts):
+            raise InnervateError(
+                "adding a constant has no int8 form here", node.name, "Use the bias of a layer"
+            )
+        nodes = [part for part in parts if isinstance(part, torch.fx.Node)]
+        if _shape(nodes[0]) != _shape(nodes[1]):
+            raise InnervateError(
+                "adding tensors of different shapes has no int8 form here", node.name, "Make the shapes equal"
+            )
+        self.emit(node, Add(node.name, (self.made[nodes[0]], self.made[nodes[1]]), _shape(node)))
+
+    def emit(self, node: torch.fx.Node, layer: Layer) -> None:
+        self.made[node] = len(self.layers)
+        self.layers.append(layer)
+
+    def source(self, node: torch.fx.Node) -> torch.fx.Node:
+        source = node.args[0]
+        assert isinstance(source, torch.fx.Node)
+        return source
+
+    def size_before(self, node: torch.fx.Node) -> Pair:
+        """Height and width of the layer before `node`, without padding that is still to be fused."""
+        index = self.made[self.source(node)]
+        _, height, width = self.input_shape if index == INPUT else self.layers[index].shape
+        return height, width
+
+    def inputs(self, node: torch.fx.Node) -> tuple[int, ...]:
+        return (self.made[self.source(node)],)
+
+    def producer(self, node: torch.fx.Node) -> Layer | None:
+        """Find the layer before `node`, if nothing else reads it."""
+        index = self.made[self.source(node)]
+        return self.layers[index] if index != INPUT and len(self.users_of(index)) == 1 else None
+
+    def users_of(self, index: int) -> set[torch.fx.Node]:
+        """Nodes that read a layer's value, through whatever was folded into it so far."""
+        holders = {node for node, made in self.made.items() if made == index}
+        return {user for holder in holders for user in holder.users} - holders
+
+
+def is_same(size: Pair, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding) -> bool:
+    """Whether `padding` does what TFLite calls SAME.
+
+    SAME puts max((ceil(size / stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0) zeros on an
+    axis, the odd one after the data. Zeros after the data that no window reaches make no difference.
+    """
+    for axis in range(2):
+        n, k, s, d = size[axis], kernel[axis], stride[axis], dilation[axis]
+        before, after = padding[2 * axis], padding[2 * axis + 1]
+        span, outputs = d * (k - 1) + 1, -(-n // s)
+        total = max((outputs - 1) * s + span - n, 0)
+        if before != total // 2 or (n + before + after - span) // s + 1 != outputs:
+            return False
+    return True
+
+
+def _shape(node: torch.fx.Node) -> Shape:
+    """Shape of a node's value without the batch."""
+    return tuple(node.meta["tensor_meta"].shape[1:])
+
+
+def _pair(value: int | tuple[int, ...] | None) -> Pair:
+    if isinstance(value, int):
+        return value, value
+    assert value is not None
+    return int(value[0]), int(value[-1])
+
+
+def _bias(module: Any, size: int) -> torch.Tensor:
+    return torch.zeros(size) if module.bias is None else module.bias.detach().clone()
+
+
+def _conv_padding(module: nn.Conv2d) -> Padding:
+    if module.padding == "same":
+        spans = [d * (k - 1) for d, k in zip(_pair(module.dilation), _pair(module.kernel_size), strict=True)]
+        return spans[0] // 2, spans[0] - spans[0] // 2, spans[1] // 2, spans[1] - spans[1] // 2
+    if isinstance(module.padding, str):
+        return 0, 0, 0, 0
+    vertical, horizontal = _pair(module.padding)
+    return vertical, vertical, horizontal, horizontal
+
+
+def _normalises(module: nn.Module, shape: Shape) -> bool:
+    """Whether a batch norm keeps running statistics, over the channels of such a shape."""
+    kept = getattr(module, "running_mean", None) is not None
+    return kept and len(shape) == (3 if isinstance(module, nn.BatchNorm2d) else 1)
+
+
+def _is_conv(modules: dict[str, nn.Module], node: torch.fx.Node) -> bool:
+    return node.op == "call_module" and isinstance(modules[str(node.target)], nn.Conv2d)

@@ -1,0 +1,212 @@
+"""A quantized graph straight into a `.tflite` file: NHWC, no layout operators, scales kept to the bit.
+
+A convolution over time is CONV_2D with height 1. Dense layers read whatever shape their input has (TFLite
+flattens it), so not even a RESHAPE is needed. The same graph and metadata always give the same bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from quantize.graph import QuantGraph, QuantLayer, Tensor
+
+METADATA_NAME: Final = "innervate"
+"""Name of the metadata entry that holds task, labels and signal path as JSON."""
+SCHEMA_VERSION: Final = 3
+FILE_IDENTIFIER: Final = b"TFL3"
+ALIGNMENT: Final = 16
+"""Of every constant, as the schema asks: kernels load weights with aligned instructions."""
+
+# Operator and the least version of it that has an int8 kernel with what is used here.
+OPERATORS: Final = {
+    "conv": (schema.BuiltinOperator.CONV_2D, 3),
+    "depthwise": (schema.BuiltinOperator.DEPTHWISE_CONV_2D, 3),
+    "dense": (schema.BuiltinOperator.FULLY_CONNECTED, 4),
+    "average": (schema.BuiltinOperator.AVERAGE_POOL_2D, 2),
+    "max": (schema.BuiltinOperator.MAX_POOL_2D, 2),
+    "add": (schema.BuiltinOperator.ADD, 2),
+    "pad": (schema.BuiltinOperator.PAD, 2),
+    "softmax": (schema.BuiltinOperator.SOFTMAX, 2),
+}
+
+
+def write(graph: QuantGraph, metadata: Mapping[str, object] | None = None) -> bytes:
+    """Return the bytes of a `.tflite` file.
+
+    Args:
+        graph: what to write.
+        metadata: JSON-ready facts (task, labels, signal path) kept in the file under `METADATA_NAME`.
+    """
+    return _Writer(graph).file(metadata or {})
+
+
+class _AlignedBuffer(schema.BufferT):
+    """A constant on a 16-byte boundary; the generated `Pack` aligns to one byte."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        content = bytes(self.data)
+        builder.StartVector(1, len(content), ALIGNMENT)
+        builder.head -= len(content)
+        builder.Bytes[builder.head : builder.head + len(content)] = content
+        data = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, data)
+        return int(schema.BufferEnd(builder))
+
+
+class _Writer:
+    """Collects buffers, tensors and operator codes of one file."""
+
+    def __init__(self, graph: QuantGraph) -> None:
+        self.graph = graph
+        self.buffers: list[Any] = [schema.BufferT()]  # buffer 0 is empty by convention
+        self.tensors: list[Any] = [self.activation(tensor) for tensor in graph.tensors]
+        self.codes: list[tuple[int, int]] = []
+
+    def file(self, metadata: Mapping[str, object]) -> bytes:
+        """Pack everything."""
+        subgraph = schema.SubGraphT()
+        subgraph.name = b"main"
+        subgraph.operators = [self.operator(layer) for layer in self.graph.layers]
+        subgraph.tensors = self.tensors
+        subgraph.inputs, subgraph.outputs = [0], [self.graph.layers[-1].output]
+
+        model = schema.ModelT()
+        model.version = SCHEMA_VERSION
+        model.description = b"Innervate int8 model"
+        model.subgraphs = [subgraph]
+        model.operatorCodes = [_operator_code(*code) for code in self.codes]
+        model.signatureDefs = [self.signature()]
+        model.metadata = [
+            self.metadata(METADATA_NAME, json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()),
+            self.metadata("min_runtime_version", b"2.3.0".ljust(16, b"\0")),
+        ]
+        model.buffers = self.buffers
+        builder = flatbuffers.Builder(1 << 16)
+        builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+        return bytes(builder.Output())
+
+    def buffer(self, content: bytes) -> int:
+        buffer = _AlignedBuffer()
+        buffer.data = content
+        self.buffers.append(buffer)
+        return len(self.buffers) - 1
+
+    def activation(self, source: Tensor) -> Any:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = (
+            source.name.encode(),
+            list(source.shape),
+            schema.TensorType.INT8,
+        )
+        tensor.buffer = 0
+        tensor.quantization = _quantization([source.scale], [source.zero_point])
+        return tensor
+
+    def constant(
+        self, name: str, values: NDArray[Any], scales: NDArray[np.float32] | None = None, axis: int = 0
+    ) -> int:
+        """Add a constant, with one scale a channel along `axis` where it has scales; the tensor's index."""
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape = name.encode(), list(values.shape)
+        tensor.type = schema.TensorType.INT8 if values.dtype == np.int8 else schema.TensorType.INT32
+        tensor.buffer = self.buffer(values.astype(values.dtype.newbyteorder("<")).tobytes())
+        if scales is not None:
+            tensor.quantization = _quantization(scales.tolist(), [0] * len(scales), axis)
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def operator(self, layer: QuantLayer) -> Any:
+        code = OPERATORS[layer.kind]
+        if code not in self.codes:
+            self.codes.append(code)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self.codes.index(code)
+        operator.inputs, operator.outputs = list(layer.inputs), [layer.output]
+        operator.builtinOptionsType, operator.builtinOptions = _options(layer)
+        if layer.weights is not None:
+            assert layer.weight_scales is not None
+            assert layer.bias is not None
+            axis = 3 if layer.kind == "depthwise" else 0
+            source = np.float32(self.graph.tensors[layer.inputs[0]].scale)
+            operator.inputs += [
+                self.constant(f"{layer.name}.weight", layer.weights, layer.weight_scales, axis),
+                self.constant(f"{layer.name}.bias", layer.bias, source * layer.weight_scales, 0),
+            ]
+        if layer.kind == "pad":
+            top, bottom, left, right = layer.padding
+            sides = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
+            operator.inputs.append(self.constant(f"{layer.name}.sides", sides))
+        return operator
+
+    def signature(self) -> Any:
+        signature = schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+        signature.inputs = [_named(self.graph.input.name, 0)]
+        signature.outputs = [_named(self.graph.output.name, self.graph.layers[-1].output)]
+        return signature
+
+    def metadata(self, name: str, content: bytes) -> Any:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name.encode(), self.buffer(content)
+        return entry
+
+
+def _options(layer: QuantLayer) -> tuple[int, Any]:
+    kinds = schema.BuiltinOptions
+    padding = schema.Padding.SAME if layer.same else schema.Padding.VALID
+    activation = schema.ActivationFunctionType.RELU if layer.relu else schema.ActivationFunctionType.NONE
+    match layer.kind:
+        case "conv" | "depthwise":
+            options = schema.Conv2DOptionsT() if layer.kind == "conv" else schema.DepthwiseConv2DOptionsT()
+            options.padding, options.fusedActivationFunction = padding, activation
+            options.strideH, options.strideW = layer.stride
+            options.dilationHFactor, options.dilationWFactor = layer.dilation
+            if layer.kind == "depthwise":
+                options.depthMultiplier = layer.multiplier
+                return kinds.DepthwiseConv2DOptions, options
+            return kinds.Conv2DOptions, options
+        case "dense":
+            options = schema.FullyConnectedOptionsT()
+            options.fusedActivationFunction = activation
+            return kinds.FullyConnectedOptions, options
+        case "average" | "max":
+            options = schema.Pool2DOptionsT()
+            options.padding = padding
+            options.filterHeight, options.filterWidth = layer.kernel
+            options.strideH, options.strideW = layer.stride
+            return kinds.Pool2DOptions, options
+        case "pad":
+            return kinds.PadOptions, schema.PadOptionsT()
+        case "add":
+            options = schema.AddOptionsT()
+            options.fusedActivationFunction = activation
+            return kinds.AddOptions, options
+        case _:
+            options = schema.SoftmaxOptionsT()
+            options.beta = 1.0
+            return kinds.SoftmaxOptions, options
+
+
+def _quantization(scales: list[float], zero_points: list[int], axis: int = 0) -> Any:
+    quantization = schema.QuantizationParametersT()
+    quantization.scale, quantization.zeroPoint = scales, zero_points
+    quantization.quantizedDimension = axis
+    return quantization
+
+
+def _operator_code(builtin: int, version: int) -> Any:
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, builtin, version
+    return code
+
+
+def _named(name: str, index: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name.encode(), index
+    return entry
