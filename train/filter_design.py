@@ -1,0 +1,266 @@
+"""Designs a signal path's filters with scipy and fits them into the core's integers.
+
+Sections are ordered and scaled so that every signal uses its int32 as fully as the worst-case input allows,
+and the counts are raised by as many bits as the proof of `filter_proof` permits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+
+from edge.errors import InnervateError
+from edge.signal_path import COEFFICIENT_ONE, Filter, Section
+from train.filter_proof import (
+    Floats,
+    Proof,
+    error_response,
+    horizon,
+    impulse_response,
+    l1_norm,
+    largest_shift,
+    sos_of,
+)
+
+_ORDER_MAX = 8
+_SECTIONS_MAX = 10
+_SETTLED = 0.01
+"""A path has settled when all that came before can still move its output by this part of its largest value."""
+
+_CONVERTER_NOISE = 1 / math.sqrt(12)
+"""Standard deviation of a converter's own rounding, in counts: what the filters may add at most."""
+
+
+class Design(NamedTuple):
+    """What a SignalPath needs to know of its filters; attributes as there."""
+
+    sections: tuple[Section, ...]
+    shift: int
+    settle: int
+    group_delay_ms: float
+
+
+def design(filters: Sequence[Filter], fs_hz: float, counts_bits: int) -> Design:
+    """Designs a cascade of filters.
+
+    Args:
+        filters: applied one after the other; none for a path without filters.
+        fs_hz: samples per second.
+        counts_bits: width of the counts, 2..32.
+
+    Raises:
+        InnervateError: a filter that cannot exist at this rate, or one that the core's integers cannot hold
+            or would drown in rounding noise.
+    """
+    if not filters:
+        return Design((), 32 - counts_bits, 0, 0.0)
+    rows = [row for f in filters for row in _prototype(f, fs_hz)]
+    if len(rows) > _SECTIONS_MAX:
+        raise _refusal(
+            f"{len(rows)} second-order sections are more than {_SECTIONS_MAX}", filters, "Lower the orders"
+        )
+    sections = _quantise(_ordered_and_scaled(np.array(rows)))
+    shift, proof = largest_shift(sections, counts_bits)
+    _check_noise(proof, shift, filters)
+    sos = sos_of(sections)
+    response = impulse_response(sos, horizon(sos))
+    return Design(sections, shift, _settle(response), _mean_group_delay(response) / fs_hz * 1e3)
+
+
+def _refusal(what: str, filters: Sequence[Filter], fix: str) -> InnervateError:
+    names = ", ".join(f"{f.kind} {'-'.join(f'{edge:g}' for edge in f.edges_hz)} Hz" for f in filters)
+    return InnervateError(what, f"signal path filters: {names}", fix)
+
+
+def _prototype(f: Filter, fs_hz: float) -> Floats:
+    """One filter as scipy designs it: `sos`, float64 [sections, 6]."""
+    wanted = 2 if f.kind == "bandpass" else 1
+    if len(f.edges_hz) != wanted:
+        raise _refusal(f"{f.kind} takes {wanted} edge frequencies", [f], f"Give edges_hz {wanted} values")
+    nyquist = fs_hz / 2
+    for edge in f.edges_hz:
+        if not 0 < edge < nyquist:
+            raise _refusal(
+                f"an edge at {edge:g} Hz does not lie below half the sampling rate of {fs_hz:g} Hz",
+                [f],
+                f"Choose edges above 0 and below {nyquist:g} Hz",
+            )
+    if f.kind == "notch":
+        if not f.q > 0.5:
+            raise _refusal(f"a notch with q = {f.q:g}", [f], "Choose a q above 0.5; 30 is usual")
+        b, a = signal.iirnotch(f.edges_hz[0], f.q, fs_hz)
+        return np.concatenate([b, a])[None]
+    if not 1 <= f.order <= _ORDER_MAX:
+        raise _refusal(f"order {f.order}", [f], f"Choose an order of 1 to {_ORDER_MAX}")
+    if wanted == 2 and f.edges_hz[0] >= f.edges_hz[1]:
+        raise _refusal("the edges of a band-pass must rise", [f], "Swap edges_hz")
+    edges = f.edges_hz if wanted == 2 else f.edges_hz[0]
+    return np.asarray(signal.butter(f.order, edges, f.kind, fs=fs_hz, output="sos"), np.float64)
+
+
+def _ordered_and_scaled(rows: Floats) -> Floats:
+    """The same filter with its gain spread so that every section's output has about the same bound."""
+    gains = np.array([_peak_gain(row) for row in rows])
+    rows = rows.copy()
+    rows[:, :3] /= gains[:, None]
+    total = float(np.prod(gains))
+    rows = rows[_best_order(rows)]
+
+    samples = horizon(rows)
+    bounds = [l1_norm(impulse_response(rows[: k + 1], samples)) for k in range(len(rows))]
+    # A section can lift by its cap, |b| < 2, and no more: levels (the gain up to each section's output) must
+    # leave the later ones able to reach the whole gain.
+    caps = [2 * (1 - 2.0**-20) / float(np.max(np.abs(row[:3]))) for row in rows]
+    least = [total / math.prod(caps[k + 1 :]) for k in range(len(rows))]
+    level = 1.0
+    for k, row in enumerate(rows):
+        wanted = max(total * bounds[-1] / bounds[k], least[k])
+        reached = min(wanted, level * caps[k])
+        row[:3] *= reached / level
+        level = reached
+    rows[-1, :3] *= total / level
+    return rows
+
+
+def _peak_gain(row: Floats) -> float:
+    corners = np.angle(np.concatenate([np.roots(row[3:]), [1.0, -1.0]]))
+    grid = np.concatenate([np.linspace(0, np.pi, 512), np.abs(corners)])
+    return float(np.max(np.abs(signal.freqz(row[:3], row[3:], grid)[1])))
+
+
+def _best_order(rows: Floats) -> list[int]:
+    """The order of sections with the least rounding noise, each output scaled to the same bound.
+
+    The noise of a section depends only on which sections come before it (they set its scale) and which
+    after (they filter its noise): a shortest path over subsets.
+    """
+    count = len(rows)
+    samples = horizon(rows)
+    everything = frozenset(range(count))
+    unit = impulse_response(np.empty((0, 6)), samples)
+    responses = {frozenset[int](): unit}
+    best: dict[frozenset[int], tuple[float, list[int]]] = {frozenset(): (0.0, [])}
+    for size in range(1, count + 1):
+        for subset in _subsets(count, size):
+            first = min(subset)
+            responses[subset] = signal.sosfilt(rows[None, first], responses[subset - {first}])
+    for size in range(1, count + 1):
+        for subset in _subsets(count, size):
+            bound = l1_norm(responses[subset])
+            candidates = []
+            for last in subset:
+                noise = min(
+                    float(
+                        np.sum(
+                            signal.sosfilt([[*zeros, *rows[last, 3:]]], responses[everything - subset]) ** 2
+                        )
+                    )
+                    for zeros in ((1.0, 0.0, 0.0), (1.0, -2.0, 1.0))
+                )
+                cost, order = best[subset - {last}]
+                candidates.append((cost + noise * bound**2, [*order, last]))
+            best[subset] = min(candidates)
+    return best[everything][1]
+
+
+def _subsets(count: int, size: int) -> list[frozenset[int]]:
+    return [frozenset(c) for c in combinations(range(count), size)]
+
+
+def _quantise(rows: Floats) -> tuple[Section, ...]:
+    sections = []
+    for row in rows:
+        plain = Section(_numerator(row[:3]), _split(row[4:], 0)[0])
+        high, low = _split(row[4:], 16)
+        shaped = Section(plain.b, high, True, low)
+        samples = horizon(row[None])
+        noise = {s: float(np.sum(error_response(s, samples) ** 2)) for s in (plain, shaped)}
+        sections.append(shaped if noise[shaped] < noise[plain] else plain)
+    return tuple(sections)
+
+
+def _numerator(b: Floats) -> tuple[int, int, int]:
+    """Q2.30, with zeros at z = 1 and z = -1 kept exactly there."""
+    b0 = round(float(b[0]) * COEFFICIENT_ONE)
+    rest = []
+    for value in b[1:]:
+        ratio = float(value / b[0])
+        whole = round(ratio)
+        exact = abs(ratio - whole) < 1e-9
+        rest.append(whole * b0 if exact else round(float(value) * COEFFICIENT_ONE))
+    return b0, rest[0], rest[1]
+
+
+def _split(a: Floats, low_bits: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """a1, a2 as Q2.30 and the bits below, of which there are 16 (low_bits zero leaves them out)."""
+    scaled = [round(float(value) * COEFFICIENT_ONE * 2**low_bits) for value in a]
+    high = [(value + (1 << low_bits >> 1)) >> low_bits for value in scaled]
+    low = [value - (h << low_bits) for value, h in zip(scaled, high, strict=True)]
+    return (high[0], high[1]), (low[0], low[1])
+
+
+def _check_noise(proof: Proof, shift: int, filters: Sequence[Filter]) -> None:
+    noise = proof.noise_rms / 2**shift
+    if noise > _CONVERTER_NOISE:
+        raise _refusal(
+            f"rounding noise of {noise:.2f} counts would exceed the converter's own",
+            filters,
+            "Raise the lowest edge, lower the order, or bring the sampling rate down first",
+        )
+
+
+def _settle(response: Floats) -> int:
+    """Samples after which the past can move the output by no more than a hundredth of its largest value."""
+    after = np.cumsum(np.abs(response[::-1]))[::-1]
+    return int(np.count_nonzero(after > _SETTLED * after[0]))
+
+
+def _mean_group_delay(response: Floats) -> float:
+    """Group delay in samples, averaged over frequency with weight |H|^2: the centroid of the energy.
+
+    Papoulis, "Signal Analysis", 1977, section 2-2.
+    """
+    energy = response**2
+    return float(np.sum(np.arange(len(response)) * energy) / np.sum(energy))
+
+
+def normalise(
+    filtered: NDArray[np.int32], percentile: float, channels: Sequence[str] = ()
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Per channel, the multiplier and right shift that bring a percentile of |filtered| to 127.
+
+    Args:
+        filtered: training signals after the cascade, int32 [n, channels]; n >= 1.
+        percentile: 0..100, of the absolute values.
+        channels: names for the message.
+
+    Returns:
+        (multiplier, right_shift), for int8 = requantize(filtered, multiplier, -right_shift).
+
+    Raises:
+        InnervateError: a channel is flat.
+    """
+    magnitude = np.abs(filtered.astype(np.int64))
+    multipliers, shifts = [], []
+    for c in range(filtered.shape[1]):
+        top = float(np.percentile(magnitude[:, c], percentile))
+        if top < 127:
+            name = channels[c] if channels else str(c)
+            raise InnervateError(
+                "the channel is flat in the training recordings",
+                f"channel {name}",
+                "Leave it out or mend its electrode",
+            )
+        mantissa, exponent = math.frexp(127 / top)
+        multiplier = round(mantissa * 2**31)
+        if multiplier == 1 << 31:
+            multiplier, exponent = 1 << 30, exponent + 1
+        multipliers.append(multiplier)
+        shifts.append(-exponent)
+    return tuple(multipliers), tuple(shifts)
