@@ -32,13 +32,15 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         b: numerator, Q2.30.
         a: denominator a1, a2, Q2.30; a0 = 1.
-        feedback: whether rounding errors are fed back (weights 2 and -1).
-        a_low: the 16 bits below `a`: a1 is a[0] / 2^30 + a_low[0] / 2^46. Zero without feedback.
+        feedback: whether rounding errors are fed back.
+        weights: of the past two rounding errors, in 64ths; used with feedback only.
+        a_low: the 16 bits below `a`: a1 is a[0] / 2^30 + a_low[0] / 2^46.
     """
 
     b: tuple[int, int, int]
     a: tuple[int, int]
     feedback: bool = False
+    weights: tuple[int, int] = (128, -64)
     a_low: tuple[int, int] = (0, 0)
 
     def coefficients(self) -> tuple[float, float, float, float, float, float]:
@@ -149,7 +151,8 @@ def _check_section(section: Section, where: str) -> None:
         values = getattr(section, name)
         _check(all(abs(v) <= _INT32_MAX for v in values), where, f"{name} must lie within +-2 in Q2.30")
     _check(all(abs(v) <= 1 << 16 for v in section.a_low), where, "a_low must lie within +-2^16")
-    _check(section.feedback or section.a_low == (0, 0), where, "a_low needs feedback")
+    w1, w2 = section.weights
+    _check(abs(w1) <= 128 and abs(w2) <= 64, where, "weights must lie within +-128 and +-64")
 
 
 class PathState(NamedTuple):
@@ -172,7 +175,7 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
     cascade = ffi.new("nrv_section_t[]", max(1, len(path.sections)))
     for target, section in zip(cascade, path.sections, strict=False):
         target.b, target.a, target.a_low = section.b, section.a, section.a_low
-        target.feedback = section.feedback
+        target.weight = section.weights if section.feedback else (0, 0)
     multiplier = ffi.new("int32_t[]", path.multiplier)
     right_shift = ffi.new("uint8_t[]", path.right_shift)
     config = ffi.new(

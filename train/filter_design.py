@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
@@ -35,6 +36,9 @@ _SETTLED = 0.01
 
 _CONVERTER_NOISE = 1 / math.sqrt(12)
 """Standard deviation of a converter's own rounding, in counts: what the filters may add at most."""
+
+_FEEDBACK_WORTH = 1.25
+"""Error feedback costs instructions: sections whose noise power it lowers by less (1 dB) do without."""
 
 
 class Design(NamedTuple):
@@ -153,18 +157,11 @@ def _best_order(rows: Floats) -> list[int]:
     for size in range(1, count + 1):
         for subset in _subsets(count, size):
             bound = l1_norm(responses[subset])
-            candidates = []
-            for last in subset:
-                noise = min(
-                    float(
-                        np.sum(
-                            signal.sosfilt([[*zeros, *rows[last, 3:]]], responses[everything - subset]) ** 2
-                        )
-                    )
-                    for zeros in ((1.0, 0.0, 0.0), (1.0, -2.0, 1.0))
-                )
-                cost, order = best[subset - {last}]
-                candidates.append((cost + noise * bound**2, [*order, last]))
+            after = float(np.sum(responses[everything - subset] ** 2))
+            candidates = [
+                (best[subset - {last}][0] + after * bound**2, [*best[subset - {last}][1], last])
+                for last in subset
+            ]
             best[subset] = min(candidates)
     return best[everything][1]
 
@@ -176,13 +173,37 @@ def _subsets(count: int, size: int) -> list[frozenset[int]]:
 def _quantise(rows: Floats) -> tuple[Section, ...]:
     sections = []
     for row in rows:
-        plain = Section(_numerator(row[:3]), _split(row[4:], 0)[0])
-        high, low = _split(row[4:], 16)
-        shaped = Section(plain.b, high, True, low)
-        samples = horizon(row[None])
-        noise = {s: float(np.sum(error_response(s, samples) ** 2)) for s in (plain, shaped)}
-        sections.append(shaped if noise[shaped] < noise[plain] else plain)
+        high, low = _split(row[4:])
+        plain = Section(_numerator(row[:3]), high, a_low=low)
+        weights, noise = _error_weights(row)
+        gain = float(np.sum(error_response(plain, horizon(row[None])) ** 2))
+        sections.append(
+            msgspec.structs.replace(plain, feedback=True, weights=weights)
+            if gain > _FEEDBACK_WORTH * noise
+            else plain
+        )
     return tuple(sections)
+
+
+def _error_weights(row: Floats) -> tuple[tuple[int, int], float]:
+    """The weights of past errors, in 64ths, with the least noise at the section's output, and its power gain.
+
+    The power of (1 - w1/z - w2/z^2) / A is a quadratic form in the autocorrelation of 1 / A.
+    """
+    poles = impulse_response(np.array([[1.0, 0.0, 0.0, *row[3:]]]), horizon(row[None]))
+    lags = [float(np.dot(poles[: len(poles) - k], poles[k:])) for k in range(3)]
+    matrix = np.array([[lags[abs(i - j)] for j in range(3)] for i in range(3)])
+
+    def power(weights: tuple[int, int]) -> float:
+        taps = np.array([1.0, -weights[0] / 64, -weights[1] / 64])
+        return float(taps @ matrix @ taps)
+
+    near = [
+        range(max(-limit, w - 4), min(limit, w + 4) + 1)
+        for w, limit in zip((round(-64 * a) for a in row[4:].tolist()), (128, 64), strict=True)
+    ]
+    best = min(product(*near), key=power)
+    return (best[0], best[1]), power((best[0], best[1]))
 
 
 def _numerator(b: Floats) -> tuple[int, int, int]:
@@ -197,11 +218,11 @@ def _numerator(b: Floats) -> tuple[int, int, int]:
     return b0, rest[0], rest[1]
 
 
-def _split(a: Floats, low_bits: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """a1, a2 as Q2.30 and the bits below, of which there are 16 (low_bits zero leaves them out)."""
-    scaled = [round(float(value) * COEFFICIENT_ONE * 2**low_bits) for value in a]
-    high = [(value + (1 << low_bits >> 1)) >> low_bits for value in scaled]
-    low = [value - (h << low_bits) for value, h in zip(scaled, high, strict=True)]
+def _split(a: Floats) -> tuple[tuple[int, int], tuple[int, int]]:
+    """a1, a2 as Q2.30 and the 16 bits below."""
+    scaled = [round(float(value) * COEFFICIENT_ONE * 65536) for value in a]
+    high = [(value + 32768) >> 16 for value in scaled]
+    low = [value - (h << 16) for value, h in zip(scaled, high, strict=True)]
     return (high[0], high[1]), (low[0], low[1])
 
 

@@ -30,8 +30,8 @@ _TAIL_MARGIN = 1 + 2.0**-20
 _HORIZON_MAX = 1 << 23
 """Samples; a response longer than this is not worth designing."""
 
-_FEEDBACK_ZEROS = np.array([1.0, -2.0, 1.0])
-"""Fed-back rounding errors pass (1 - 1/z)^2."""
+_ERROR_LSB = 2.0**-24
+"""What the core drops of an error before it feeds it back, and the floor of a product with a_low."""
 
 
 class Proof(NamedTuple):
@@ -114,24 +114,24 @@ def l1_norm(response: Floats) -> float:
 
 def error_response(section: Section, samples: int) -> Floats:
     """From a section's rounding error to its output, float64 [samples]."""
-    row = section.coefficients()
-    zeros = _FEEDBACK_ZEROS if section.feedback else np.array([1.0, 0.0, 0.0])
-    return impulse_response(np.array([[*zeros, *row[3:]]]), samples)
+    w1, w2 = section.weights if section.feedback else (0, 0)
+    return impulse_response(np.array([[1.0, -w1 / 64, -w2 / 64, *section.coefficients()[3:]]]), samples)
 
 
 def _gains(sections: Sequence[Section]) -> _Gains:
     sos = sos_of(sections)
     samples = horizon(sos)
     response = impulse_response(np.empty((0, 6)), samples)
-    errors: list[Floats] = []
+    errors: list[Floats] = []  # from each rounding so far to this section's output
+    dropped: list[Floats] = []
     gains = _Gains([], [], 0.0)
     for section, row in zip(sections, sos, strict=True):
         response = signal.sosfilt(row[None], response)
-        errors = [signal.sosfilt(row[None], error) for error in errors]
-        errors.append(error_response(section, samples))
+        errors = [signal.sosfilt(row[None], e) for e in errors] + [error_response(section, samples)]
+        poles = np.array([[1.0, 0.0, 0.0, *row[3:]]])
+        dropped = [signal.sosfilt(row[None], e) for e in dropped] + [impulse_response(poles, samples)]
         gains.signal.append(l1_norm(response))
-        # Rounding to nearest errs by half an LSB; flooring the product with a_low by another 2^-30.
-        gains.error.append(sum(l1_norm(error) for error in errors) * (0.5 + 2.0**-30))
+        gains.error.append(0.5 * sum(map(l1_norm, errors)) + 4 * _ERROR_LSB * sum(map(l1_norm, dropped)))
     power = sum(float(np.sum(error**2)) for error in errors) / 12
     return gains._replace(noise_power=power)
 
@@ -167,7 +167,7 @@ def _prove(sections: Sequence[Section], gains: _Gains, full_scale: float) -> Pro
     for section, gain, error in zip(sections, gains.signal, gains.error, strict=True):
         after = full_scale * gain + error
         products = sum(map(abs, section.b)) * before + sum(map(abs, section.a)) * after
-        extra = sum(map(abs, section.a_low)) * after / 65536 + 2.0 * COEFFICIENT_ONE
+        extra = sum(map(abs, section.a_low)) * after / 65536 + 2.0 * COEFFICIENT_ONE  # errors, rounding
         signals.append(after)
         accumulators.append(products + extra)
         before = after

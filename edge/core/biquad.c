@@ -4,6 +4,7 @@
 
 #define FRACTION_BITS 30
 #define HALF (INT64_C(1) << (FRACTION_BITS - 1))
+#define ERROR_DROPPED_BITS 6
 
 /* Runs one section over one channel. past: y1, y2, e1, e2. */
 static void run_section(const nrv_section_t *section, int32_t x1, int32_t x2, int32_t *past, int32_t *signal,
@@ -13,23 +14,23 @@ static void run_section(const nrv_section_t *section, int32_t x1, int32_t x2, in
     /* Negated, so that every product is an addition: one SMLAL each on Armv7E-M. */
     const int32_t c1 = -section->a[0], c2 = -section->a[1];
     const int32_t low1 = section->a_low[0], low2 = section->a_low[1];
-    const int32_t feedback = section->feedback;
+    const int32_t w1 = section->weight[0], w2 = section->weight[1];
     int32_t y1 = past[0], y2 = past[1], e1 = past[2], e2 = past[3];
 
     for (; samples; samples--, signal += stride) {
         const int32_t x0 = *signal;
-        int64_t acc = 2 * e1 - e2;
+        int64_t acc = w1 * e1 + w2 * e2;
         acc += (int64_t)b0 * x0;
         acc += (int64_t)b1 * x1;
         acc += (int64_t)b2 * x2;
         acc += (int64_t)c1 * y1;
         acc += (int64_t)c2 * y2;
-        if (feedback)
+        if (low1 || low2)
             acc -= ((int64_t)low1 * y1 + (int64_t)low2 * y2) >> 16;
         const int64_t exact = (acc + HALF) >> FRACTION_BITS;
         const int32_t y0 = nrv_sat32(exact);
         e2 = e1;
-        e1 = feedback && y0 == exact ? (int32_t)(acc - exact * (INT64_C(1) << FRACTION_BITS)) : 0;
+        e1 = y0 == exact ? (int32_t)(acc - exact * (INT64_C(1) << FRACTION_BITS)) >> ERROR_DROPPED_BITS : 0;
         x2 = x1;
         x1 = x0;
         y2 = y1;

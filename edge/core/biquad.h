@@ -1,14 +1,17 @@
 /* Cascades of second-order filter sections on int32 signals, direct form 1, 64-bit accumulators.
  *
- * One section computes, for coefficients b, a in Q2.30 (a0 = 1 is implied) and a_low, the 16 bits below a:
+ * One section computes
  *
- *     acc = b0 x0 + b1 x1 + b2 x2 - a1 y1 - a2 y2 - ((a_low1 y1 + a_low2 y2) >> 16) + (2 e1 - e2 if feedback)
- *     y0  = (acc + 2^29) >> 30,  saturated to int32
- *     e0  = acc - y0 2^30 if feedback, else 0;  0 when y0 saturated
+ *     acc = b0 x0 + b1 x1 + b2 x2 - a1 y1 - a2 y2 + w1 e1 + w2 e2 - floor((a_low1 y1 + a_low2 y2) / 2^16)
+ *     y0  = floor((acc + 2^29) / 2^30), saturated to int32
+ *     e0  = floor((acc - y0 2^30) / 2^6), 0 when y0 saturated
  *
- * Index 1 is one sample ago, 2 two samples ago. Feeding the rounding error back shapes it by (1 - 1/z)^2,
- * which cancels the noise gain of poles close to z = 1 (slow high-passes); a_low places such poles more
- * finely than 2^-30 can. Whoever designs the coefficients proves that acc and y0 fit (train/filter_design.py).
+ * where index 1 is one sample ago, 2 two samples ago. The rounding errors e pass through the poles as the
+ * signal does; fed back with weights near -a1, -a2 (2 and -1 for poles close to z = 1) that cancels, and the
+ * noise of a section is that of one rounding, however slow or sharp it is (Higgins and Munson, "Noise
+ * reduction strategies for digital filters: error spectrum shaping versus the optimal linear state-space
+ * formulation", 1982). a_low places such poles more finely than 2^-30 can.
+ * Whoever designs the coefficients proves that acc and y0 fit (train/filter_proof.py).
  */
 #ifndef NRV_BIQUAD_H
 #define NRV_BIQUAD_H
@@ -17,10 +20,10 @@
 #include <stdint.h>
 
 typedef struct {
-    int32_t b[3];
-    int32_t a[2];
-    int32_t a_low[2];
-    int32_t feedback;
+    int32_t b[3];      /* Q2.30 */
+    int32_t a[2];      /* Q2.30; a0 = 1 is implied */
+    int32_t a_low[2];  /* the 16 bits below a: a1 is a[0] / 2^30 + a_low[0] / 2^46 */
+    int32_t weight[2]; /* 64ths, |w1| <= 128, |w2| <= 64; 0 for no error feedback */
 } nrv_section_t;
 
 /* int32 words of state for a cascade: two past inputs, then y1, y2, e1, e2 of each section, per channel. */
