@@ -1,0 +1,133 @@
+"""Runs a `.tflite` model on tflite-runtime or ai-edge-litert, with a kernel set of one's choice.
+
+What the runtimes have: both run the *reference* kernels (BUILTIN_REF), which define the truth, and the
+*optimised* ones (BUILTIN without delegates). XNNPACK takes int8 models in ai-edge-litert only: in the wheels
+of tflite-runtime 2.14 it leaves them alone, so `kernels="xnnpack"` there says so instead of running something
+else.
+"""
+
+import importlib.util
+from types import ModuleType
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.engines import flat_window
+from edge.errors import InnervateError
+from edge.model_file import read_io
+
+Kernels = Literal["reference", "optimised", "xnnpack"]
+RUNTIMES: Final = ("tflite_runtime", "ai_edge_litert")
+"""In the order they are tried."""
+_RESOLVERS: Final = {
+    "reference": "BUILTIN_REF",
+    "optimised": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "xnnpack": "BUILTIN",
+}
+
+
+def runtimes() -> tuple[str, ...]:
+    """Names of the TFLite runtimes installed."""
+    return tuple(name for name in RUNTIMES if importlib.util.find_spec(name) is not None)
+
+
+class TfliteEngine:
+    """An int8 model in a TFLite interpreter.
+
+    Args:
+        model: bytes of a `.tflite` file with one int8 input and one int8 output.
+        kernels: the kernel set to run.
+        runtime: one of `RUNTIMES`; None for the first that is installed and has the kernels.
+        threads: of the interpreter.
+
+    Raises:
+        InnervateError: no runtime, kernels it does not have, or a model it refuses.
+    """
+
+    def __init__(
+        self, model: bytes, kernels: Kernels = "reference", runtime: str | None = None, threads: int = 1
+    ) -> None:
+        if kernels not in _RESOLVERS:
+            raise InnervateError(f"unknown kernels '{kernels}'", "", f"Choose from {', '.join(_RESOLVERS)}")
+        self._classes = read_io(model).classes
+        if runtime is None:
+            runtime = _runtime_with(kernels)
+        self.name: str = f"{runtime} {kernels}"
+        """Runtime and kernel set."""
+        self._interpreter = _interpreter(_module(runtime), model, kernels, threads)
+        if kernels == "xnnpack" and not _is_delegated(self._interpreter):
+            raise InnervateError(
+                "XNNPACK did not take the model",
+                self.name,
+                "Use kernels='optimised', or ai-edge-litert as the runtime",
+            )
+        self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
+        self._output: dict[str, Any] = self._interpreter.get_output_details()[0]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The model's input shape, as in its file."""
+        return tuple(int(size) for size in self._input["shape"])
+
+    @property
+    def output_size(self) -> int:
+        """Number of classes."""
+        return self._classes
+
+    def run(self, window: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Run the model on a window int8 [window, channels]; outputs int8 [K].
+
+        Raises:
+            InnervateError: the window is not int8 or has another number of values.
+        """
+        flat = flat_window(window, self.input_shape)
+        self._interpreter.set_tensor(self._input["index"], flat.reshape(self.input_shape))
+        self._interpreter.invoke()
+        output: NDArray[np.int8] = self._interpreter.get_tensor(self._output["index"]).reshape(-1)
+        return output
+
+
+def _runtime_with(kernels: Kernels) -> str:
+    """First installed runtime that has the kernels."""
+    installed = runtimes()
+    if not installed:
+        raise InnervateError("no TFLite runtime", "", "Install tflite-runtime or ai-edge-litert")
+    if kernels != "xnnpack":
+        return installed[0]
+    if "ai_edge_litert" not in installed:
+        raise InnervateError(
+            "tflite-runtime is built without XNNPACK for int8 models",
+            "kernels xnnpack",
+            "Install ai-edge-litert, or use kernels='optimised'",
+        )
+    return "ai_edge_litert"
+
+
+def _module(runtime: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"{runtime}.interpreter")
+    except ImportError as error:
+        raise InnervateError(
+            f"{runtime} cannot be imported: {error}", "", f"Install it, or use one of {RUNTIMES}"
+        ) from error
+
+
+def _interpreter(module: ModuleType, model: bytes, kernels: Kernels, threads: int) -> Any:
+    resolver = getattr(module.OpResolverType, _RESOLVERS[kernels])
+    try:
+        interpreter = module.Interpreter(
+            model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InnervateError(
+            f"the runtime refuses the model: {reason}", module.__name__, "Convert it again"
+        ) from error
+    return interpreter
+
+
+def _is_delegated(interpreter: Any) -> bool:
+    """Whether a delegate took any operator; the interpreters say so only in this private list."""
+    return any(operator["op_name"] == "DELEGATE" for operator in interpreter._get_ops_details())
