@@ -1,0 +1,20 @@
+#include "nrv_mean.h"
+
+#include "nrv_clamp.h"
+#include "fixed.h"
+
+void nrv_mean(const nrv_mean_t *p, const int8_t *input, int8_t *output)
+{
+    for (int32_t outer = 0; outer < p->outer; outer++) {
+        for (int32_t inner = 0; inner < p->inner; inner++) {
+            const int8_t *tap = input + inner;
+            int32_t sum = p->offset;
+            for (int32_t i = 0; i < p->count; i++, tap += p->inner) {
+                sum += *tap;
+            }
+            const int32_t value = nrv_requantize(sum, p->multiplier, p->shift) + p->output_zero;
+            *output++ = nrv_clamp8(value, INT8_MIN, INT8_MAX);
+        }
+        input += p->count * p->inner;
+    }
+}

@@ -1,0 +1,64 @@
+/* Where a sliding window (convolution, pooling) stands on its NHWC input. */
+#ifndef NRV_WINDOW_H
+#define NRV_WINDOW_H
+
+#include <stdint.h>
+#include <string.h>
+
+typedef struct {
+    int32_t batches;
+    int32_t in_h, in_w;
+    int32_t out_h, out_w;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+    /* Outputs whose whole window lies inside the input: rows [inside_top, inside_bottom), columns likewise. */
+    int32_t inside_top, inside_bottom;
+    int32_t inside_left, inside_right;
+    int32_t input_zero; /* what stands for zero beyond the border */
+} nrv_window_t;
+
+/* How the taps of one window lie in memory: steps in elements between kernel rows and columns. */
+typedef struct {
+    const int8_t *taps;
+    int32_t row_step;
+    int32_t column_step;
+} nrv_patch_t;
+
+/* Copies the window at (y, x) into scratch with its border filled, so that it reads like one inside. */
+static inline nrv_patch_t nrv_padded_patch(const nrv_window_t *w, const int8_t *input, int32_t channels, int32_t y,
+                                           int32_t x, int8_t *scratch)
+{
+    const nrv_patch_t patch = {scratch, w->kernel_w * channels, channels};
+    int8_t *to = scratch;
+    for (int32_t ky = 0; ky < w->kernel_h; ky++) {
+        const int32_t iy = y * w->stride_h - w->pad_top + ky * w->dilation_h;
+        for (int32_t kx = 0; kx < w->kernel_w; kx++) {
+            const int32_t ix = x * w->stride_w - w->pad_left + kx * w->dilation_w;
+            if (iy >= 0 && iy < w->in_h && ix >= 0 && ix < w->in_w) {
+                memcpy(to, input + (iy * w->in_w + ix) * channels, (size_t)channels);
+            } else {
+                memset(to, w->input_zero, (size_t)channels);
+            }
+            to += channels;
+        }
+    }
+    return patch;
+}
+
+/* The window at (y, x): in place where it lies inside the input, else a padded copy. */
+static inline nrv_patch_t nrv_patch(const nrv_window_t *w, const int8_t *input, int32_t channels, int32_t y, int32_t x,
+                                    int8_t *scratch)
+{
+    if (y >= w->inside_top && y < w->inside_bottom && x >= w->inside_left && x < w->inside_right) {
+        const int32_t iy = y * w->stride_h - w->pad_top;
+        const int32_t ix = x * w->stride_w - w->pad_left;
+        const nrv_patch_t patch = {input + (iy * w->in_w + ix) * channels, w->dilation_h * w->in_w * channels,
+                                   w->dilation_w * channels};
+        return patch;
+    }
+    return nrv_padded_patch(w, input, channels, y, x, scratch);
+}
+
+#endif

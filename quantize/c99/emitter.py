@@ -1,0 +1,181 @@
+"""Writes a model as a folder of plain C99."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from edge.errors import InnervateError
+from quantize.c99 import toolchain
+from quantize.c99.arena import Buffer, Plan, plan
+from quantize.c99.kernels import CORE, Family, family
+from quantize.c99.lowering import Program, lower
+from quantize.c99.report import ArenaBuffer, Layer, Report
+from quantize.c99.source import header, scratch_buffer, source, tensor_buffer
+from quantize.tflite_reader import read_model
+
+REPORT_FORMAT = 1
+# Words that a model cannot be called: its name becomes a file, a type and a prefix.
+_C_WORDS = frozenset(
+    """auto break case char const continue default do double else enum extern float for goto if inline int long
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+    asm bool catch class delete explicit export false friend mutable namespace new operator private protected
+    public template this throw true try typeid typename using virtual main fixed""".split()  # noqa: SIM905
+)
+
+
+def _check_name(name: str) -> None:
+    usable = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name) and not name.lower().startswith("nrv_")
+    if not usable or name in _C_WORDS:
+        raise InnervateError(
+            f"'{name}' cannot name a C type",
+            "model name",
+            "Use letters, digits and underscores, a letter first, and neither a C keyword nor nrv_...",
+        )
+
+
+def arena_buffers(program: Program) -> list[Buffer]:
+    """Return everything the arena has to hold; inputs and outputs stay where the caller has them."""
+    model = program.model
+    outside = {program.storage(i) for i in (*model.inputs, *model.outputs)}
+    last = {step.output: number for number, step in enumerate(program.steps)}
+    for number, step in enumerate(program.steps):
+        for index in step.inputs:
+            last[program.storage(index)] = number
+    buffers = []
+    for number, step in enumerate(program.steps):
+        if step.output not in outside:
+            size = model.tensors[step.output].size
+            buffers.append(Buffer(tensor_buffer(step.output), size, number, last[step.output]))
+        if step.scratch:
+            buffers.append(Buffer(scratch_buffer(number), step.scratch, number, number))
+    return buffers
+
+
+def _layers(program: Program) -> list[Layer]:
+    steps = {step.operator.position: step for step in program.steps}
+    layers = []
+    for operator in program.model.operators:
+        tensors = program.model.tensors
+        step = steps.get(operator.position)
+        output = tensors[operator.outputs[0]]
+        layers.append(
+            Layer(
+                position=operator.position + 1,
+                operator=operator.name,
+                output=output.name,
+                kernel=step.kernel if step else "",
+                input_shapes=[
+                    list(tensors[i].shape) for i in operator.inputs if i != -1 and tensors[i].data is None
+                ],
+                output_shape=list(output.shape),
+                macs=step.macs if step else 0,
+                accumulator_bound=step.accumulator_bound if step else None,
+            )
+        )
+    return layers
+
+
+def _arena(program: Program, placed: Plan) -> list[ArenaBuffer]:
+    position = [step.operator.position + 1 for step in program.steps]
+    return [
+        ArenaBuffer(p.buffer.name, p.offset, p.buffer.size, position[p.buffer.first], position[p.buffer.last])
+        for p in placed.placements
+    ]
+
+
+def _cmake(name: str, sources: list[str], flags: tuple[str, ...]) -> str:
+    listed = "\n    ".join(sources)
+    return (
+        "cmake_minimum_required(VERSION 3.13)\n"
+        f"project({name} C)\n\n"
+        f"add_library({name} STATIC\n    {listed})\n"
+        f"target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})\n"
+        f"set_target_properties({name} PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON)\n"
+        f"target_compile_options({name} PRIVATE {' '.join(flags)})\n"
+    )
+
+
+def write_sources(
+    program: Program, name: str, folder: Path, kernels: Family, placed: Plan
+) -> tuple[list[str], int]:
+    """Write header, source and kernels; return the files to compile and the bytes of constants."""
+    text, constant_bytes = source(program, name, placed, kernels)
+    (folder / f"{name}.h").write_text(header(program, name, placed.size))
+    (folder / f"{name}.c").write_text(text)
+    needed = sorted({file for step in program.steps for file in kernels.kernels[step.kernel].files})
+    for file in needed:
+        shutil.copyfile(CORE / file, folder / Path(file).name)
+    return [f"{name}.c", *(Path(file).name for file in needed if file.endswith(".c"))], constant_bytes
+
+
+def emit(tflite: bytes, name: str, out: Path, target: str = "generic") -> Report:
+    """Compile an int8 `.tflite` file to a folder of C99.
+
+    Args:
+        tflite: the file's bytes.
+        name: of the model: a C identifier, the prefix of everything in `NAME.h`.
+        out: the folder to write; one written before is replaced, as a whole or not at all.
+        target: kernel family.
+
+    Raises:
+        InnervateError: the file, name or target cannot be used, or `out` holds something else.
+    """
+    _check_name(name)
+    kernels = family(target)
+    program = lower(read_model(tflite, f"{name}.tflite"))
+    placed = plan(arena_buffers(program))
+    _check_replaceable(out)
+    model = program.model
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise InnervateError(
+            "Cannot write the generated C", f"{out}: {error.strerror}", "Choose another folder"
+        ) from None
+    try:
+        sources, constant_bytes = write_sources(program, name, folder, kernels, placed)
+        (folder / "CMakeLists.txt").write_text(_cmake(name, sources, kernels.cflags))
+        report = Report(
+            format=REPORT_FORMAT,
+            name=name,
+            target=target,
+            cflags=["-std=c99", *kernels.cflags],
+            sources=sources,
+            input_shapes=[list(model.tensors[i].shape) for i in model.inputs],
+            output_shapes=[list(model.tensors[i].shape) for i in model.outputs],
+            macs=sum(step.macs for step in program.steps),
+            constant_bytes=constant_bytes,
+            arena_bytes=placed.size,
+            arena_lower_bound=placed.bound,
+            arena=_arena(program, placed),
+            layers=_layers(program),
+            build=toolchain.measure(folder, sources, f"{name}_run", constant_bytes, kernels.cflags),
+        )
+        (folder / "report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n")
+        folder.chmod(0o755)
+        _replace(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return report
+
+
+def _check_replaceable(out: Path) -> None:
+    """Only an empty folder or one of our own making may be replaced."""
+    if not out.exists():
+        return
+    if not out.is_dir() or (any(out.iterdir()) and not (out / "report.json").is_file()):
+        raise InnervateError("Not overwriting what is not generated C", str(out), "Choose another folder")
+
+
+def _replace(folder: Path, out: Path) -> None:
+    if out.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+        os.replace(out, old / out.name)  # noqa: PTH105
+        os.replace(folder, out)  # noqa: PTH105
+        shutil.rmtree(old)
+    else:
+        os.replace(folder, out)  # noqa: PTH105

@@ -1,0 +1,399 @@
+"""From a model to steps: one kernel call each, with every constant it needs already computed.
+
+A step's parameters are written as a C structure by `source.py`; nothing about the text is decided here. Another
+kernel family or layout is another set of `Step`s, from the same arithmetic.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import InnervateError
+from quantize.c99 import arithmetic
+from quantize.c99.arithmetic import Multiplier
+from quantize.tflite_model import (
+    AddOptions,
+    ConvOptions,
+    DenseOptions,
+    Model,
+    Operator,
+    PoolOptions,
+    SoftmaxOptions,
+    Tensor,
+)
+from quantize.tflite_rules import mean_axes, window_extent
+
+INT32_MAX = (1 << 31) - 1
+# Left free below INT32_MAX for adding an output zero point.
+_ZERO_POINT_ROOM = 128
+
+# Arrays become constants of the generated file, mappings nested structures, tuples C arrays.
+Value = int | NDArray[np.int8] | NDArray[np.int32] | Mapping[str, "Value"] | tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One call `nrv_KERNEL(&parameters, inputs..., output[, scratch])`."""
+
+    operator: Operator
+    kernel: str
+    parameters: Mapping[str, Value]
+    inputs: tuple[int, ...]
+    output: int
+    macs: int = 0
+    # Largest magnitude that any order of summing can reach in the int32 accumulator, requantization's left
+    # shift included; None for kernels without one.
+    accumulator_bound: int | None = None
+    takes_scratch: bool = False
+    scratch: int = 0  # bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Steps in order; `alias` maps a tensor to the one whose memory it shares (RESHAPE moves nothing)."""
+
+    model: Model
+    steps: tuple[Step, ...]
+    alias: Mapping[int, int]
+
+    def storage(self, tensor: int) -> int:
+        """Return the tensor that owns this one's memory."""
+        while tensor in self.alias:
+            tensor = self.alias[tensor]
+        return tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Context:
+    model: Model
+    operator: Operator
+    inputs: tuple[Tensor, ...] = field(init=False)
+    output: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        tensors = self.model.tensors
+        object.__setattr__(self, "inputs", tuple(tensors[i] for i in self.operator.inputs if i != -1))
+        object.__setattr__(self, "output", tensors[self.operator.outputs[0]])
+
+    def prove(self, bound: int, shift: int) -> int:
+        """Check that an accumulator, shifted to the left for requantization, stays within int32."""
+        raised = bound << max(shift, 0)
+        if raised + _ZERO_POINT_ROOM > INT32_MAX:
+            raise InnervateError(
+                f"A sum of up to {raised} could overflow its 32-bit accumulator",
+                self.model.place(self.operator),
+                "Split the layer or quantize it again: such weights, bias or scales are beyond int8",
+            )
+        return raised
+
+
+def _window(
+    c: _Context, options: ConvOptions | PoolOptions, kernel: tuple[int, int], output: tuple[int, ...]
+) -> dict[str, Value]:
+    batches, in_h, in_w, _ = c.inputs[0].shape
+    dilation = options.dilation if isinstance(options, ConvOptions) else (1, 1)
+    pads, inside = [], []
+    for axis, size in enumerate((in_h, in_w)):
+        stride, reach = options.stride[axis], (kernel[axis] - 1) * dilation[axis] + 1
+        count, pad = window_extent(size, kernel[axis], stride, dilation[axis], options.padding)
+        first = min(-(-pad // stride), count)
+        last = min(max((size - reach + pad) // stride + 1, first), count)
+        pads.append(pad)
+        inside.append((first, last))
+    return {
+        "batches": batches,
+        "in_h": in_h,
+        "in_w": in_w,
+        "out_h": output[1],
+        "out_w": output[2],
+        "kernel_h": kernel[0],
+        "kernel_w": kernel[1],
+        "stride_h": options.stride[0],
+        "stride_w": options.stride[1],
+        "dilation_h": dilation[0],
+        "dilation_w": dilation[1],
+        "pad_top": pads[0],
+        "pad_left": pads[1],
+        "inside_top": inside[0][0],
+        "inside_bottom": inside[0][1],
+        "inside_left": inside[1][0],
+        "inside_right": inside[1][1],
+        "input_zero": c.inputs[0].zero_point,
+    }
+
+
+def _reaches_border(window: Mapping[str, Value]) -> bool:
+    whole = (0, window["out_h"], 0, window["out_w"])
+    return tuple(window[f"inside_{side}"] for side in ("top", "bottom", "left", "right")) != whole
+
+
+def _weighted(
+    c: _Context, weights: NDArray[np.int64], multipliers: list[Multiplier], activation: tuple[int, int]
+) -> tuple[dict[str, Value], int]:
+    """Return a layer's parameters but for the weights, and its bound; `weights` is [channel, tap]."""
+    channels = len(weights)
+    bias = np.zeros(channels, np.int64)
+    if len(c.inputs) > 2:
+        data = c.inputs[2].data
+        assert data is not None
+        bias = data.reshape(-1).astype(np.int64)
+    folded = bias - c.inputs[0].zero_point * weights.sum(axis=1)
+    # |x| is at most 128, and padded taps hold the zero point, which is an int8 as well.
+    bounds = np.abs(folded) + 128 * np.abs(weights).sum(axis=1)
+    bound = max(c.prove(int(b), m.shift) for b, m in zip(bounds, multipliers, strict=True))
+    return {
+        "output_zero": c.output.zero_point,
+        "act_min": activation[0],
+        "act_max": activation[1],
+        "bias": folded.astype(np.int32),
+        "multiplier": np.array([m.value for m in multipliers], np.int32),
+        "shift": np.array([m.shift for m in multipliers], np.int8),
+    }, bound
+
+
+def _conv_2d(c: _Context) -> Step:
+    source, weights = c.inputs[:2]
+    options = c.operator.options
+    assert isinstance(options, ConvOptions)
+    assert weights.data is not None
+    out_c, kernel_h, kernel_w, in_c = weights.shape
+    window = _window(c, options, (kernel_h, kernel_w), c.output.shape)
+    layer, bound = _weighted(
+        c,
+        weights.data.reshape(out_c, -1).astype(np.int64),
+        arithmetic.channel_multipliers(source, weights, c.output, out_c),
+        arithmetic.activation_range(options.activation, c.output),
+    )
+    patch = kernel_h * kernel_w * in_c
+    return Step(
+        c.operator,
+        "conv2d",
+        {"window": window, "in_c": in_c, "out_c": out_c, "weights": weights.data.astype(np.int8), **layer},
+        (source.index,),
+        c.output.index,
+        macs=c.output.size * patch,
+        accumulator_bound=bound,
+        takes_scratch=True,
+        scratch=patch if _reaches_border(window) else 0,
+    )
+
+
+def _depthwise_conv_2d(c: _Context) -> Step:
+    source, weights = c.inputs[:2]
+    options = c.operator.options
+    assert isinstance(options, ConvOptions)
+    assert weights.data is not None
+    _, kernel_h, kernel_w, out_c = weights.shape
+    in_c = source.shape[3]
+    window = _window(c, options, (kernel_h, kernel_w), c.output.shape)
+    layer, bound = _weighted(
+        c,
+        weights.data.reshape(-1, out_c).T.astype(np.int64),
+        arithmetic.channel_multipliers(source, weights, c.output, out_c),
+        arithmetic.activation_range(options.activation, c.output),
+    )
+    return Step(
+        c.operator,
+        "depthwise",
+        {
+            "window": window,
+            "in_c": in_c,
+            "channel_multiplier": out_c // in_c,
+            "weights": weights.data.astype(np.int8),
+            **layer,
+        },
+        (source.index,),
+        c.output.index,
+        macs=c.output.size * kernel_h * kernel_w,
+        accumulator_bound=bound,
+        takes_scratch=True,
+        scratch=kernel_h * kernel_w * in_c if _reaches_border(window) else 0,
+    )
+
+
+def _fully_connected(c: _Context) -> Step:
+    """Make a dense layer a 1 x 1 convolution over as many positions as there are rows."""
+    source, weights = c.inputs[:2]
+    options = c.operator.options
+    assert isinstance(options, DenseOptions)
+    assert weights.data is not None
+    units, depth = weights.shape
+    rows = source.size // depth
+    layer, bound = _weighted(
+        c,
+        weights.data.astype(np.int64),
+        arithmetic.dense_multipliers(source, weights, c.output, units),
+        arithmetic.activation_range(options.activation, c.output),
+    )
+    window: dict[str, Value] = {
+        "batches": 1,
+        "in_h": 1,
+        "in_w": rows,
+        "out_h": 1,
+        "out_w": rows,
+        "kernel_h": 1,
+        "kernel_w": 1,
+        "stride_h": 1,
+        "stride_w": 1,
+        "dilation_h": 1,
+        "dilation_w": 1,
+        "pad_top": 0,
+        "pad_left": 0,
+        "inside_top": 0,
+        "inside_bottom": 1,
+        "inside_left": 0,
+        "inside_right": rows,
+        "input_zero": source.zero_point,
+    }
+    return Step(
+        c.operator,
+        "conv2d",
+        {"window": window, "in_c": depth, "out_c": units, "weights": weights.data.astype(np.int8), **layer},
+        (source.index,),
+        c.output.index,
+        macs=rows * units * depth,
+        accumulator_bound=bound,
+        takes_scratch=True,
+    )
+
+
+def _pool_2d(c: _Context) -> Step:
+    options = c.operator.options
+    assert isinstance(options, PoolOptions)
+    act_min, act_max = arithmetic.activation_range(options.activation, c.output)
+    average = c.operator.name == "AVERAGE_POOL_2D"
+    return Step(
+        c.operator,
+        "average_pool" if average else "max_pool",
+        {
+            "window": _window(c, options, options.kernel, c.output.shape),
+            "channels": c.inputs[0].shape[3],
+            "act_min": act_min,
+            "act_max": act_max,
+        },
+        (c.inputs[0].index,),
+        c.output.index,
+        accumulator_bound=c.prove(129 * options.kernel[0] * options.kernel[1], 0) if average else None,
+    )
+
+
+def _mean(c: _Context) -> Step:
+    source = c.inputs[0]
+    axes = mean_axes(c.model, c.operator)
+    outer = int(np.prod(source.shape[: axes[0]], dtype=np.int64))
+    inner = int(np.prod(source.shape[axes[-1] + 1 :], dtype=np.int64))
+    count = source.size // (outer * inner)
+    scale = arithmetic.mean_multiplier(source, c.output, count)
+    return Step(
+        c.operator,
+        "mean",
+        {
+            "outer": outer,
+            "count": count,
+            "inner": inner,
+            "offset": -count * source.zero_point,
+            "multiplier": scale.value,
+            "shift": scale.shift,
+            "output_zero": c.output.zero_point,
+        },
+        (source.index,),
+        c.output.index,
+        accumulator_bound=c.prove(256 * count, scale.shift),
+    )
+
+
+def _softmax(c: _Context) -> Step:
+    source = c.inputs[0]
+    options = c.operator.options
+    assert isinstance(options, SoftmaxOptions)
+    scale, diff_min = arithmetic.softmax_parameters(source, options.beta)
+    depth = source.shape[-1]
+    return Step(
+        c.operator,
+        "softmax",
+        {
+            "rows": source.size // depth,
+            "depth": depth,
+            "multiplier": scale.value,
+            "shift": scale.shift,
+            "diff_min": diff_min,
+        },
+        (source.index,),
+        c.output.index,
+        accumulator_bound=c.prove(depth << 19, 0),
+    )
+
+
+def _pad(c: _Context) -> Step:
+    source, paddings = c.inputs
+    assert paddings.data is not None
+    missing = 4 - len(source.shape)
+    before = tuple(int(a) for a in paddings.data[:, 0])
+    return Step(
+        c.operator,
+        "pad",
+        {
+            "input": (1,) * missing + source.shape,
+            "before": (0,) * missing + before,
+            "output": (1,) * missing + c.output.shape,
+            "fill": c.output.zero_point,
+        },
+        (source.index,),
+        c.output.index,
+    )
+
+
+def _add(c: _Context) -> Step:
+    first, second = c.inputs
+    options = c.operator.options
+    assert isinstance(options, AddOptions)
+    to_common = arithmetic.add_multipliers(first, second, c.output)
+    act_min, act_max = arithmetic.activation_range(options.activation, c.output)
+    return Step(
+        c.operator,
+        "add",
+        {
+            "count": c.output.size,
+            "zero": (first.zero_point, second.zero_point),
+            "multiplier": tuple(m.value for m in to_common[:2]),
+            "shift": tuple(m.shift for m in to_common[:2]),
+            "output_multiplier": to_common[2].value,
+            "output_shift": to_common[2].shift,
+            "output_zero": c.output.zero_point,
+            "act_min": act_min,
+            "act_max": act_max,
+        },
+        (first.index, second.index),
+        c.output.index,
+        accumulator_bound=c.prove(255 << 21, 0),
+    )
+
+
+_LOWER: dict[str, Callable[[_Context], Step]] = {
+    "ADD": _add,
+    "AVERAGE_POOL_2D": _pool_2d,
+    "CONV_2D": _conv_2d,
+    "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "FULLY_CONNECTED": _fully_connected,
+    "MAX_POOL_2D": _pool_2d,
+    "MEAN": _mean,
+    "PAD": _pad,
+    "SOFTMAX": _softmax,
+}
+
+
+def lower(model: Model) -> Program:
+    """Turn every operator into a step; RESHAPE into an alias.
+
+    Raises:
+        InnervateError: an accumulator could overflow.
+    """
+    steps, alias = [], {}
+    for operator in model.operators:
+        if operator.name == "RESHAPE":
+            alias[operator.outputs[0]] = operator.inputs[0]
+        else:
+            steps.append(_LOWER[operator.name](_Context(model, operator)))
+    return Program(model, tuple(steps), alias)

@@ -1,0 +1,69 @@
+"""What is known of a generated model, for `report.json` and for whoever asks."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator of the file, in order."""
+
+    position: int  # from 1
+    operator: str
+    output: str
+    kernel: str  # empty where nothing is executed
+    input_shapes: list[list[int]]
+    output_shape: list[int]
+    macs: int
+    # Proved: no order of summing takes the accumulator beyond this, and it is below 2^31.
+    accumulator_bound: int | None
+
+
+@dataclass(frozen=True)
+class ArenaBuffer:
+    """A buffer in the arena, alive from layer `first` to layer `last` (positions from 1)."""
+
+    name: str
+    offset: int
+    size: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a compiler made of the sources."""
+
+    compiler: str
+    flags: list[str]
+    code_bytes: int  # instructions and parameter structures, without weights
+    # Longest chain of calls from NAME_run, without the C library's memcpy and memset; None where unknown.
+    stack_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything known without running the model."""
+
+    format: int
+    name: str
+    target: str
+    cflags: list[str]
+    sources: list[str]
+    input_shapes: list[list[int]]
+    output_shapes: list[list[int]]
+    macs: int
+    constant_bytes: int  # weights, biases, multipliers
+    arena_bytes: int
+    arena_lower_bound: int  # what the fullest layer needs at the least
+    arena: list[ArenaBuffer]
+    layers: list[Layer]
+    build: Build | None
+
+    @property
+    def flash_bytes(self) -> int | None:
+        """Constants and code, where a compiler was at hand."""
+        return None if self.build is None else self.constant_bytes + self.build.code_bytes
+
+    def to_json(self) -> dict[str, object]:
+        """Return what goes into report.json."""
+        return {**asdict(self), "flash_bytes": self.flash_bytes}

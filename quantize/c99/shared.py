@@ -1,0 +1,101 @@
+"""Builds generated C into a shared library for `edge.engines.native`, once for each model and compiler."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from edge.engines.native import ABI_VERSION
+from edge.errors import InnervateError
+from quantize.c99.arena import plan
+from quantize.c99.emitter import arena_buffers, write_sources
+from quantize.c99.kernels import family
+from quantize.c99.lowering import Program, lower
+from quantize.tflite_reader import read_model
+
+# -O3 for its vectorizer; the arithmetic is integer, so results cannot depend on it.
+FLAGS = ("-std=c99", "-O3", "-fPIC", "-shared")
+NAME = "model"
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "innervate" / "native"
+
+
+def find_compiler() -> str:
+    """Return the host's C compiler: $CC, else cc, gcc or clang.
+
+    Raises:
+        InnervateError: there is none.
+    """
+    for candidate in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        if candidate and shutil.which(candidate):
+            return candidate
+    raise InnervateError(
+        "No C compiler found", "PATH", "Install one (Debian: apt install gcc) or set CC to it"
+    )
+
+
+def _info(program: Program) -> str:
+    """Return the C text of what the engine has to know; see ABI_VERSION there."""
+    tensors = program.model.tensors
+    numbers = [str(ABI_VERSION), f"(int32_t)sizeof({NAME}_t)"]
+    for index in (program.model.inputs[0], program.model.outputs[0]):
+        numbers += [str(len(tensors[index].shape)), *(str(extent) for extent in tensors[index].shape)]
+    return (
+        f'#include "{NAME}.h"\n\nextern const int32_t nrv_native_info[];\n'
+        f"const int32_t nrv_native_info[] = {{{', '.join(numbers)}}};\n"
+    )
+
+
+def build_shared(tflite: bytes) -> Path:
+    """Compile a `.tflite` file to a shared library that `NativeEngine` loads.
+
+    Libraries are kept under ~/.cache/innervate/native ($XDG_CACHE_HOME is heeded), named by the SHA-256 of
+    all sources, flags and the compiler's version; a second call finds the first one's.
+
+    Raises:
+        InnervateError: no C compiler, or the file cannot be used.
+    """
+    compiler = find_compiler()
+    program = lower(read_model(tflite))
+    if len(program.model.inputs) != 1 or len(program.model.outputs) != 1:
+        raise InnervateError(
+            f"{len(program.model.inputs)} inputs and {len(program.model.outputs)} outputs",
+            "native engine",
+            "The native engine runs models with one input and one output",
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        sources, _ = write_sources(program, NAME, folder, family("generic"), plan(arena_buffers(program)))
+        (folder / "native_info.c").write_text(_info(program))
+        version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
+        digest = hashlib.sha256(repr((FLAGS, version)).encode())
+        for file in sorted(folder.iterdir()):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        library = _cache() / f"{digest.hexdigest()}.so"
+        if not library.is_file():
+            _compile(compiler, folder, [*sources, "native_info.c"], library)
+    return library
+
+
+def _compile(compiler: str, folder: Path, sources: list[str], library: Path) -> None:
+    library.parent.mkdir(parents=True, exist_ok=True)
+    # Built beside its place and renamed, so that a library is whole or not there, whoever else builds it.
+    with tempfile.NamedTemporaryFile(dir=library.parent, suffix=".part", delete=False) as part:
+        pass
+    try:
+        command = [compiler, *FLAGS, f"-I{folder}", *(str(folder / s) for s in sources), "-o", part.name]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            reason = run.stderr.strip().splitlines()
+            raise InnervateError(
+                f"The C compiler {compiler} failed: {reason[0] if reason else run.returncode}",
+                "native engine",
+                "Set CC to a C99 compiler that can make shared libraries",
+            )
+        os.replace(part.name, library)  # noqa: PTH105
+    finally:
+        Path(part.name).unlink(missing_ok=True)

@@ -1,0 +1,129 @@
+"""What a `.tflite` file holds, as plain data: tensors, operators in execution order, inputs, outputs."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Padding = Literal["SAME", "VALID"]
+Activation = Literal["NONE", "RELU", "RELU_N1_TO_1", "RELU6"]
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """real = scale * (integer - zero_point); one pair, or one a channel of `axis`."""
+
+    scale: tuple[float, ...]  # float32 values
+    zero_point: tuple[int, ...]
+    axis: int
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """`data` is what a constant holds, shaped; None for what is computed or fed."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    quantization: Quantization | None
+    data: NDArray[np.generic] | None
+    variable: bool = False  # keeps its values between calls
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def scale(self) -> float:
+        """The one scale of a tensor quantized as a whole."""
+        assert self.quantization is not None
+        return self.quantization.scale[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The one zero point of a tensor quantized as a whole."""
+        assert self.quantization is not None
+        return self.quantization.zero_point[0]
+
+
+@dataclass(frozen=True)
+class ConvOptions:
+    """CONV_2D and DEPTHWISE_CONV_2D; pairs are (height, width)."""
+
+    padding: Padding
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """AVERAGE_POOL_2D and MAX_POOL_2D; pairs are (height, width)."""
+
+    padding: Padding
+    stride: tuple[int, int]
+    kernel: tuple[int, int]
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class DenseOptions:
+    """FULLY_CONNECTED."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class AddOptions:
+    """ADD."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class MeanOptions:
+    """MEAN."""
+
+    keep_dims: bool
+
+
+@dataclass(frozen=True)
+class SoftmaxOptions:
+    """SOFTMAX."""
+
+    beta: float
+
+
+Options = ConvOptions | PoolOptions | DenseOptions | AddOptions | MeanOptions | SoftmaxOptions | None
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One step; `inputs` and `outputs` index the model's tensors, -1 is an input left out."""
+
+    position: int  # from 0, in execution order
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Options
+
+
+@dataclass(frozen=True)
+class Model:
+    """A validated file: every index is in range and every operator's inputs exist before it runs."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    where: str  # file or other place it came from, for messages
+
+    def place(self, operator: Operator) -> str:
+        """How messages name an operator, e.g. `model.tflite, operator 3 of 6, MEAN, output 'x'`."""
+        names = ", ".join(f"'{self.tensors[i].name}'" for i in operator.outputs)
+        place = f"operator {operator.position + 1} of {len(self.operators)}, {operator.name}, output {names}"
+        return f"{self.where}, {place}" if self.where else place

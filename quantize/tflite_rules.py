@@ -1,0 +1,303 @@
+"""What each supported operator demands of its tensors: types, shapes, quantization.
+
+The shape rules are TensorFlow's; the quantization rules are those of TFLite's int8 specification
+(https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec) and of the checks in
+its reference kernels. One function an operator; the table at the end is the registry.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edge.errors import InnervateError
+from quantize.tflite_model import ConvOptions, Model, Operator, Padding, PoolOptions, SoftmaxOptions, Tensor
+
+# The reference softmax sums in Q12.19: from this many classes on the sum could overflow.
+SOFTMAX_MAX_DEPTH = 4095
+
+
+class _Checker:
+    """Tests of one operator; each failure names the operator."""
+
+    def __init__(self, model: Model, operator: Operator) -> None:
+        self.model = model
+        self.operator = operator
+
+    def require(self, condition: bool, what: str, fix: str = "") -> None:
+        if not condition:
+            raise InnervateError(what[0].upper() + what[1:], self.model.place(self.operator), fix)
+
+    def arity(self, least: int, most: int) -> None:
+        count = len(self.operator.inputs)
+        self.require(least <= count <= most, f"{count} inputs, but {least} to {most} are expected")
+        self.require(len(self.operator.outputs) == 1, f"{len(self.operator.outputs)} outputs instead of one")
+        self.require(-1 not in self.operator.inputs[:least], "a required input is left out")
+
+    def input(self, position: int) -> Tensor:
+        return self.model.tensors[self.operator.inputs[position]]
+
+    @property
+    def output(self) -> Tensor:
+        return self.model.tensors[self.operator.outputs[0]]
+
+    def activation(self, tensor: Tensor) -> Tensor:
+        """Return an int8 tensor that is computed or fed, quantized as a whole."""
+        self.require(
+            tensor.dtype == "INT8",
+            f"tensor '{tensor.name}' is {tensor.dtype}",
+            "Only int8 models are supported: quantize it fully, inputs and outputs included",
+        )
+        self.require(not tensor.variable, f"tensor '{tensor.name}' keeps state between calls")
+        self.require(
+            tensor.data is None, f"tensor '{tensor.name}' is a constant where a computed one is expected"
+        )
+        quantization = tensor.quantization
+        self.require(quantization is not None, f"tensor '{tensor.name}' has no scale and zero point")
+        assert quantization is not None
+        self.require(
+            len(quantization.scale) == 1, f"tensor '{tensor.name}' is quantized by channel, but is no weight"
+        )
+        zero = quantization.zero_point[0]
+        self.require(-128 <= zero <= 127, f"zero point {zero} of '{tensor.name}' is outside int8")
+        return tensor
+
+    def weights(self, tensor: Tensor, rank: int, channel_axis: int) -> Tensor:
+        """Return a constant int8 tensor, symmetric, scaled as a whole or by output channel."""
+        self.require(tensor.data is not None, f"the weights '{tensor.name}' are not a constant")
+        self.require(tensor.dtype == "INT8", f"the weights '{tensor.name}' are {tensor.dtype}, not INT8")
+        self.require(
+            len(tensor.shape) == rank,
+            f"the weights '{tensor.name}' have {len(tensor.shape)} axes, not {rank}",
+        )
+        quantization = tensor.quantization
+        self.require(quantization is not None, f"the weights '{tensor.name}' have no scale")
+        assert quantization is not None
+        self.require(
+            not any(quantization.zero_point),
+            f"the weights '{tensor.name}' have a zero point other than 0",
+            "Quantize weights symmetrically",
+        )
+        by_channel = len(quantization.scale) > 1
+        self.require(
+            not by_channel or quantization.axis == channel_axis,
+            f"the weights '{tensor.name}' are quantized along axis {quantization.axis}, not {channel_axis}",
+        )
+        return tensor
+
+    def bias(self, channels: int) -> None:
+        if len(self.operator.inputs) < 3 or self.operator.inputs[2] == -1:
+            return
+        tensor = self.input(2)
+        self.require(tensor.data is not None, f"the bias '{tensor.name}' is not a constant")
+        self.require(tensor.dtype == "INT32", f"the bias '{tensor.name}' is {tensor.dtype}, not INT32")
+        self.require(
+            tensor.size == channels,
+            f"the bias '{tensor.name}' has {tensor.size} values for {channels} channels",
+        )
+
+    def constant_int32(self, position: int, what: str) -> Tensor:
+        tensor = self.input(position)
+        self.require(
+            tensor.data is not None and tensor.dtype == "INT32",
+            f"the {what} '{tensor.name}' are not constant int32",
+        )
+        return tensor
+
+    def shape(self, expected: tuple[int, ...]) -> None:
+        actual = self.output.shape
+        self.require(
+            actual == expected,
+            f"the output has shape {list(actual)}, but {list(expected)} follows from its inputs",
+        )
+
+    def same_quantization(self) -> None:
+        source, target = self.input(0), self.output
+        # The tolerance of the reference kernels' own check.
+        same = abs(source.scale - target.scale) <= 1e-6 and source.zero_point == target.zero_point
+        self.require(same, "input and output differ in scale or zero point, which pooling cannot change")
+
+
+def window_extent(size: int, kernel: int, stride: int, dilation: int, padding: Padding) -> tuple[int, int]:
+    """Return (number of outputs, padding before) of a sliding window along one axis, by TensorFlow's rule."""
+    reach = (kernel - 1) * dilation + 1
+    if padding == "VALID":
+        return (size - reach) // stride + 1, 0
+    outputs = -(-size // stride)
+    return outputs, max((outputs - 1) * stride + reach - size, 0) // 2
+
+
+def mean_axes(model: Model, operator: Operator) -> tuple[int, ...]:
+    """Return the axes a MEAN reduces, sorted, none negative; out-of-range ones are left as they are."""
+    source, axes = (model.tensors[i] for i in operator.inputs)
+    assert axes.data is not None
+    return tuple(sorted({int(a) + (len(source.shape) if a < 0 else 0) for a in axes.data.reshape(-1)}))
+
+
+def _rank4(c: _Checker, tensor: Tensor) -> None:
+    c.require(
+        len(tensor.shape) == 4, f"tensor '{tensor.name}' has {len(tensor.shape)} axes instead of 4 (NHWC)"
+    )
+
+
+def _windows(c: _Checker, options: ConvOptions | PoolOptions, kernel: tuple[int, int], channels: int) -> None:
+    source = c.input(0)
+    dilation = options.dilation if isinstance(options, ConvOptions) else (1, 1)
+    extents = [
+        window_extent(source.shape[i + 1], kernel[i], options.stride[i], dilation[i], options.padding)[0]
+        for i in (0, 1)
+    ]
+    c.require(min(extents) >= 1, f"the window is larger than the input of {list(source.shape)}")
+    c.shape((source.shape[0], *extents, channels))
+
+
+def _conv_2d(c: _Checker) -> None:
+    c.arity(2, 3)
+    source = c.activation(c.input(0))
+    _rank4(c, source)
+    weights = c.weights(c.input(1), 4, 0)
+    out_c, kernel_h, kernel_w, in_c = weights.shape
+    c.require(
+        in_c == source.shape[3],
+        f"the weights take {in_c} channels, the input has {source.shape[3]}",
+        "Grouped convolutions are not supported: use DEPTHWISE_CONV_2D or full ones",
+    )
+    c.bias(out_c)
+    assert isinstance(c.operator.options, ConvOptions)
+    _windows(c, c.operator.options, (kernel_h, kernel_w), out_c)
+
+
+def _depthwise_conv_2d(c: _Checker) -> None:
+    c.arity(2, 3)
+    source = c.activation(c.input(0))
+    _rank4(c, source)
+    weights = c.weights(c.input(1), 4, 3)
+    one, kernel_h, kernel_w, out_c = weights.shape
+    c.require(
+        one == 1 and out_c % source.shape[3] == 0,
+        f"weights of shape {list(weights.shape)} do not fit an input of {source.shape[3]} channels",
+    )
+    c.bias(out_c)
+    assert isinstance(c.operator.options, ConvOptions)
+    _windows(c, c.operator.options, (kernel_h, kernel_w), out_c)
+
+
+def _fully_connected(c: _Checker) -> None:
+    c.arity(2, 3)
+    source = c.activation(c.input(0))
+    weights = c.weights(c.input(1), 2, 0)
+    units, depth = weights.shape
+    c.require(
+        source.size % depth == 0, f"an input of {source.size} values does not divide into rows of {depth}"
+    )
+    c.bias(units)
+    fits = c.output.shape[-1:] == (units,) and c.output.size == source.size // depth * units
+    c.require(
+        fits, f"the output has shape {list(c.output.shape)}, not {source.size // depth} rows of {units}"
+    )
+
+
+def _pool_2d(c: _Checker) -> None:
+    c.arity(1, 1)
+    source = c.activation(c.input(0))
+    _rank4(c, source)
+    assert isinstance(c.operator.options, PoolOptions)
+    _windows(c, c.operator.options, c.operator.options.kernel, source.shape[3])
+    c.activation(c.output)
+    c.same_quantization()
+
+
+def _mean(c: _Checker) -> None:
+    c.arity(2, 2)
+    source = c.activation(c.input(0))
+    c.constant_int32(1, "axes")
+    axes = mean_axes(c.model, c.operator)
+    rank = len(source.shape)
+    c.require(
+        bool(axes) and axes[0] >= 0 and axes[-1] < rank, f"axes {list(axes)} do not fit {rank} dimensions"
+    )
+    between = [source.shape[a] for a in range(axes[0], axes[-1]) if a not in axes]
+    c.require(
+        all(extent == 1 for extent in between),
+        f"the mean over axes {list(axes)} skips one in between",
+        "Take the mean over adjoining axes, such as height and width",
+    )
+    kept = tuple(1 if a in axes else extent for a, extent in enumerate(source.shape))
+    dropped = tuple(extent for a, extent in enumerate(source.shape) if a not in axes)
+    c.shape(kept if len(c.output.shape) == rank else dropped)
+
+
+def _softmax(c: _Checker) -> None:
+    c.arity(1, 1)
+    source = c.activation(c.input(0))
+    target = c.activation(c.output)
+    c.shape(source.shape)
+    c.require(1 <= len(source.shape) <= 4, f"softmax of {len(source.shape)} dimensions; 1 to 4 are defined")
+    c.require(source.shape[-1] <= SOFTMAX_MAX_DEPTH, f"softmax over more than {SOFTMAX_MAX_DEPTH} classes")
+    c.require(
+        target.scale == 1 / 256 and target.zero_point == -128,
+        "a softmax's output must have scale 1/256 and zero point -128",
+    )
+    assert isinstance(c.operator.options, SoftmaxOptions)
+    scaled = c.operator.options.beta * source.scale * (1 << 26)
+    # Positive also rules out beta that is not a number; below 1 the reference kernels stop the process.
+    c.require(
+        scaled > 1, f"beta times the input's scale is {c.operator.options.beta * source.scale:g}, too small"
+    )
+
+
+def _reshape(c: _Checker) -> None:
+    c.arity(1, 2)
+    source = c.activation(c.input(0))
+    c.require(
+        source.size == c.output.size, f"{source.size} values do not make a shape of {list(c.output.shape)}"
+    )
+
+
+def _pad(c: _Checker) -> None:
+    c.arity(2, 2)
+    source = c.activation(c.input(0))
+    paddings = c.constant_int32(1, "paddings")
+    assert paddings.data is not None
+    rank = len(source.shape)
+    c.require(rank <= 4, f"{rank} dimensions are padded; at most 4 are supported")
+    c.require(paddings.shape == (rank, 2), f"paddings of shape {list(paddings.shape)} for {rank} dimensions")
+    amounts = np.asarray(paddings.data, dtype=np.int64)
+    c.require(bool((amounts >= 0).all()), "a padding is negative")
+    c.shape(tuple(extent + int(a.sum()) for extent, a in zip(source.shape, amounts, strict=True)))
+
+
+def _add(c: _Checker) -> None:
+    c.arity(2, 2)
+    first, second = c.activation(c.input(0)), c.activation(c.input(1))
+    c.require(
+        first.shape == second.shape,
+        f"shapes {list(first.shape)} and {list(second.shape)} differ",
+        "Broadcasting is not supported: add tensors of one shape",
+    )
+    c.shape(first.shape)
+    target = c.activation(c.output)
+    # The reference kernels work with 20 extra bits and stop the process where this is not below 1.
+    ratio = 2 * max(first.scale, second.scale) / ((1 << 20) * target.scale)
+    c.require(ratio < 1, "the inputs' scales are too large for the output's")
+
+
+_RULES: dict[str, Callable[[_Checker], None]] = {
+    "ADD": _add,
+    "AVERAGE_POOL_2D": _pool_2d,
+    "CONV_2D": _conv_2d,
+    "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "FULLY_CONNECTED": _fully_connected,
+    "MAX_POOL_2D": _pool_2d,
+    "MEAN": _mean,
+    "PAD": _pad,
+    "RESHAPE": _reshape,
+    "SOFTMAX": _softmax,
+}
+
+
+def check_operators(model: Model) -> None:
+    """Raise InnervateError, naming the operator, where one's tensors break its rules."""
+    for operator in model.operators:
+        checker = _Checker(model, operator)
+        _RULES[operator.name](checker)
+        checker.activation(checker.output)
