@@ -1,1 +1,1 @@
-"""."""
+"""Simulated recordings, for those who have none."""
