@@ -21,7 +21,6 @@ from edge.signal_path import COEFFICIENT_ONE, Filter, Section
 from train.filter_proof import (
     Floats,
     Proof,
-    error_response,
     horizon,
     impulse_response,
     l1_norm,
@@ -39,6 +38,9 @@ _CONVERTER_NOISE = 1 / math.sqrt(12)
 
 _FEEDBACK_WORTH = 1.25
 """Error feedback costs instructions: sections whose noise power it lowers by less (1 dB) do without."""
+
+_EXACT = 1e-9
+"""Ratios of numerator coefficients closer than this to whole numbers are whole: zeros at z = 1 or -1."""
 
 
 class Design(NamedTuple):
@@ -173,49 +175,59 @@ def _subsets(count: int, size: int) -> list[frozenset[int]]:
 def _quantise(rows: Floats) -> tuple[Section, ...]:
     sections = []
     for row in rows:
+        poles = _PoleNoise(row)
         high, low = _split(row[4:])
-        plain = Section(_numerator(row[:3]), high, a_low=low)
-        weights, noise = _error_weights(row)
-        gain = float(np.sum(error_response(plain, horizon(row[None])) ** 2))
-        sections.append(
-            msgspec.structs.replace(plain, feedback=True, weights=weights)
-            if gain > _FEEDBACK_WORTH * noise
-            else plain
-        )
+        weights = poles.best_weights()
+        gain = poles.power(1.0, -weights[0] / 64, -weights[1] / 64)
+        feedback = poles.power(1.0, 0.0, 0.0) > _FEEDBACK_WORTH * gain
+        plain = Section(poles.best_numerator(), high, a_low=low)
+        sections.append(msgspec.structs.replace(plain, feedback=True, weights=weights) if feedback else plain)
     return tuple(sections)
 
 
-def _error_weights(row: Floats) -> tuple[tuple[int, int], float]:
-    """The weights of past errors, in 64ths, with the least noise at the section's output, and its power gain.
+class _PoleNoise:
+    """What passes through a section's poles: the power of (t0 + t1/z + t2/z^2) / A for white noise.
 
-    The power of (1 - w1/z - w2/z^2) / A is a quadratic form in the autocorrelation of 1 / A.
+    It is a quadratic form in the autocorrelation of 1 / A.
     """
-    poles = impulse_response(np.array([[1.0, 0.0, 0.0, *row[3:]]]), horizon(row[None]))
-    lags = [float(np.dot(poles[: len(poles) - k], poles[k:])) for k in range(3)]
-    matrix = np.array([[lags[abs(i - j)] for j in range(3)] for i in range(3)])
 
-    def power(weights: tuple[int, int]) -> float:
-        taps = np.array([1.0, -weights[0] / 64, -weights[1] / 64])
-        return float(taps @ matrix @ taps)
+    def __init__(self, row: Floats) -> None:
+        self._row = row
+        response = impulse_response(np.array([[1.0, 0.0, 0.0, *row[3:]]]), horizon(row[None]))
+        lags = [float(np.dot(response[: len(response) - k], response[k:])) for k in range(3)]
+        self._matrix = np.array([[lags[abs(i - j)] for j in range(3)] for i in range(3)])
 
-    near = [
-        range(max(-limit, w - 4), min(limit, w + 4) + 1)
-        for w, limit in zip((round(-64 * a) for a in row[4:].tolist()), (128, 64), strict=True)
-    ]
-    best = min(product(*near), key=power)
-    return (best[0], best[1]), power((best[0], best[1]))
+    def power(self, *taps: float) -> float:
+        vector = np.array(taps)
+        return float(vector @ self._matrix @ vector)
 
+    def best_weights(self) -> tuple[int, int]:
+        """Weights of past errors, in 64ths, for the least noise at the section's output."""
+        ideal1, ideal2 = (round(-64 * a) for a in self._row[4:].tolist())
+        near = product(
+            range(max(-128, ideal1 - 4), min(128, ideal1 + 4) + 1),
+            range(max(-64, ideal2 - 4), min(64, ideal2 + 4) + 1),
+        )
+        return min(near, key=lambda w: self.power(1.0, -w[0] / 64, -w[1] / 64))
 
-def _numerator(b: Floats) -> tuple[int, int, int]:
-    """Q2.30, with zeros at z = 1 and z = -1 kept exactly there."""
-    b0 = round(float(b[0]) * COEFFICIENT_ONE)
-    rest = []
-    for value in b[1:]:
-        ratio = float(value / b[0])
-        whole = round(ratio)
-        exact = abs(ratio - whole) < 1e-9
-        rest.append(whole * b0 if exact else round(float(value) * COEFFICIENT_ONE))
-    return b0, rest[0], rest[1]
+    def best_numerator(self) -> tuple[int, int, int]:
+        """b in Q2.30, with zeros at z = 1 and z = -1 kept exactly there.
+
+        Zeros elsewhere on the unit circle (notches) stay on it, at the lattice point with the least error at
+        the output: close poles amplify what rounding does to them.
+        """
+        exact = self._row[:3] * COEFFICIENT_ONE
+        b0, b1, b2 = (round(v) for v in exact.tolist())
+        ratios = [float(v) for v in self._row[1:3] / self._row[0]]
+        if all(abs(r - round(r)) < _EXACT for r in ratios):
+            return b0, round(ratios[0]) * b0, round(ratios[1]) * b0
+        if abs(ratios[1] - 1) > _EXACT:
+            return b0, b1, b2
+        near = ((b0 + i, b1 + j, b0 + i) for i, j in product(range(-4, 5), range(-8, 9)))
+        limit = 2 * COEFFICIENT_ONE - 1
+        return min(
+            (b for b in near if max(map(abs, b)) <= limit), key=lambda b: self.power(*(np.array(b) - exact))
+        )
 
 
 def _split(a: Floats) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -2,8 +2,9 @@
 
 For a linear system the largest output for any input within +-1 is the L1 norm of its impulse response
 (Jackson, "On the interaction of roundoff noise and dynamic range in digital filters", 1970). Applied to every
-section's output, with the bound of every rounding error added, it says whether the core's int32 signals and
-64-bit accumulators hold for any counts whatever.
+section's output, with the bound of every rounding error added, it says whether the core's int32 signals hold for any
+counts whatever. Its 64-bit accumulators then hold too: they count modulo 2^64, and their final value is 2^30
+times the output, below 2^62.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from edge.errors import InnervateError
-from edge.signal_path import COEFFICIENT_ONE, Section
+from edge.signal_path import Section
 
 Floats = NDArray[np.float64]
 
@@ -40,23 +41,17 @@ class Proof(NamedTuple):
     Attributes:
         full_scale: largest input of the cascade, counts raised by the shift.
         signal_bounds: largest output of each section; below 2^31.
-        accumulator_bounds: largest 64-bit accumulator of each section; below 2^63.
         noise_rms: rounding noise at the output, standard deviation.
     """
 
     full_scale: float
     signal_bounds: tuple[float, ...]
-    accumulator_bounds: tuple[float, ...]
     noise_rms: float
 
     @property
     def holds(self) -> bool:
         """Whether nothing can overflow."""
-        return (
-            self.full_scale <= 2.0**31
-            and all(bound < 2.0**31 - 1 for bound in self.signal_bounds)
-            and all(bound < 2.0**63 for bound in self.accumulator_bounds)
-        )
+        return self.full_scale <= 2.0**31 and all(bound < 2.0**31 - 1 for bound in self.signal_bounds)
 
 
 class _Gains(NamedTuple):
@@ -142,7 +137,7 @@ def prove(sections: Sequence[Section], counts_bits: int, shift: int) -> Proof:
     Raises:
         InnervateError: the cascade is unstable.
     """
-    return _prove(sections, _gains(sections), 2.0 ** (counts_bits - 1 + shift))
+    return _prove(_gains(sections), counts_bits, shift)
 
 
 def largest_shift(sections: Sequence[Section], counts_bits: int) -> tuple[int, Proof]:
@@ -153,7 +148,7 @@ def largest_shift(sections: Sequence[Section], counts_bits: int) -> tuple[int, P
     """
     gains = _gains(sections)
     for shift in range(32 - counts_bits, -1, -1):
-        proof = _prove(sections, gains, 2.0 ** (counts_bits - 1 + shift))
+        proof = _prove(gains, counts_bits, shift)
         if proof.holds:
             return shift, proof
     raise InnervateError(
@@ -161,14 +156,7 @@ def largest_shift(sections: Sequence[Section], counts_bits: int) -> tuple[int, P
     )
 
 
-def _prove(sections: Sequence[Section], gains: _Gains, full_scale: float) -> Proof:
-    signals, accumulators = [], []
-    before = full_scale
-    for section, gain, error in zip(sections, gains.signal, gains.error, strict=True):
-        after = full_scale * gain + error
-        products = sum(map(abs, section.b)) * before + sum(map(abs, section.a)) * after
-        extra = sum(map(abs, section.a_low)) * after / 65536 + 2.0 * COEFFICIENT_ONE  # errors, rounding
-        signals.append(after)
-        accumulators.append(products + extra)
-        before = after
-    return Proof(full_scale, tuple(signals), tuple(accumulators), math.sqrt(gains.noise_power))
+def _prove(gains: _Gains, counts_bits: int, shift: int) -> Proof:
+    full_scale = 2.0 ** (counts_bits - 1 + shift)
+    bounds = tuple(full_scale * gain + error for gain, error in zip(gains.signal, gains.error, strict=True))
+    return Proof(full_scale, bounds, math.sqrt(gains.noise_power))

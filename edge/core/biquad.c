@@ -19,14 +19,16 @@ static void run_section(const nrv_section_t *section, int32_t x1, int32_t x2, in
 
     for (; samples; samples--, signal += stride) {
         const int32_t x0 = *signal;
-        int64_t acc = w1 * e1 + w2 * e2;
-        acc += (int64_t)b0 * x0;
-        acc += (int64_t)b1 * x1;
-        acc += (int64_t)b2 * x2;
-        acc += (int64_t)c1 * y1;
-        acc += (int64_t)c2 * y2;
+        /* Modulo 2^64: partial sums may pass 2^63 and come back; only the whole sum has to fit. */
+        uint64_t sum = (uint64_t)(int64_t)(w1 * e1 + w2 * e2);
+        sum += (uint64_t)((int64_t)b0 * x0);
+        sum += (uint64_t)((int64_t)b1 * x1);
+        sum += (uint64_t)((int64_t)b2 * x2);
+        sum += (uint64_t)((int64_t)c1 * y1);
+        sum += (uint64_t)((int64_t)c2 * y2);
         if (low1 || low2)
-            acc -= ((int64_t)low1 * y1 + (int64_t)low2 * y2) >> 16;
+            sum -= (uint64_t)(((int64_t)low1 * y1 + (int64_t)low2 * y2) >> 16);
+        const int64_t acc = (int64_t)sum;
         const int64_t exact = (acc + HALF) >> FRACTION_BITS;
         const int32_t y0 = nrv_sat32(exact);
         e2 = e1;
