@@ -47,7 +47,6 @@ class ErrorCode(IntEnum):
     NOT_STREAMING = 3
     WRONG_FRAGMENT = 4
     WRONG_WIDTH = 5
-    WRONG_PROTOCOL = 6
 
 
 class Trace(IntFlag):
@@ -67,19 +66,22 @@ class Trace(IntFlag):
 class Hello(Message):
     """First message of a connection; the sequence number it comes with is the new start. Reply: Info."""
 
-    protocol: U8
-
 
 @message(0x02, to="device")
 class Start(Message):
-    """Reset the chain and stream from sample index 0; ``trace`` as in :class:`Trace`. Reply: Ack."""
+    """Reset the chain and stream from sample index 0. Reply: Ack.
+
+    ``trace`` as in :class:`Trace`. After ``stale_hops`` hops without samples the device says STALE once;
+    0 for a recording that is replayed in no particular time.
+    """
 
     trace: U8
+    stale_hops: U8
 
 
 @message(0x03, to="device")
 class Samples(Message):
-    """``count`` samples of all channels, each a signed little-endian integer of ``width`` 1..4 bytes. Reply: Ack.
+    """``count`` samples of all channels, each a signed integer of ``width`` 1..4 bytes. Reply: Ack.
 
     Decisions and traces that these samples bring come before the Ack.
     """
@@ -94,7 +96,7 @@ class Samples(Message):
 class RunModel(Message):
     """A piece of one int8 window; offsets without gaps from 0, the last byte starts the model.
 
-    Reply: Ack for a piece, ModelOutput (and then Ack) for the last.
+    Ends a stream. Reply: Ack, for the last piece after ModelOutput.
     """
 
     offset: U32
@@ -121,7 +123,10 @@ class Stall(Message):
 
 @message(0x81, to="host")
 class Info(Message):
-    """What runs on the device. ``credit``: bytes (as framed) that may be under way without an Ack."""
+    """What runs on the device. ``credit``: bytes (as framed) that may be under way without an Ack.
+
+    ``protocol`` stays the first field in all versions, so that strangers can tell each other apart.
+    """
 
     protocol: U8
     firmware: Text16
@@ -129,8 +134,8 @@ class Info(Message):
     bundle_hash: Bytes32
     board: Text16
     channels: U8
-    window: U16
-    hop: U16
+    window: U32
+    hop: U32
     labels: U8
     credit: U16
     tick_hz: U32
@@ -147,7 +152,7 @@ class Ack(Message):
 
 @message(0x83, to="host")
 class DecisionMade(Message):
-    """A decision as core makes it (edge/core/decision.h); ``ticks``: window, model and decision together."""
+    """A decision as core makes it (edge/core/decision.h); ``ticks``: model and rule together."""
 
     window_index: U32
     sample_index: U32
@@ -195,7 +200,11 @@ class ModelOutput(Message):
 
 @message(0x88, to="host")
 class Status(Message):
-    """Counters since the last start. Stack in bytes, times in ticks (Info.tick_hz), ``boots`` since power-on."""
+    """Counters and times. Stack in bytes; times in ticks (Info.tick_hz), of the last and the slowest.
+
+    Frames are counted since Hello, samples to decisions since Start. filter: one sample; model: one window;
+    decision: the rule. ``boots`` counts starts since power-on.
+    """
 
     frames_ok: U32
     frames_corrupt: U32
@@ -261,7 +270,7 @@ static inline uint64_t nrv_get(const uint8_t *from, size_t bytes) {
 
 
 def c_header() -> str:
-    """Return messages.h: ids, structs, ``nrv_get_X`` for what the device receives, ``nrv_put_X`` for what it sends."""
+    """Return messages.h: ids, structs, ``nrv_get_X`` to receive and ``nrv_put_X`` to send on the device."""
     parts = [_C_HEAD, f"#define NRV_PROTOCOL {PROTOCOL}u\n#define NRV_MAX_PAYLOAD {MAX_PAYLOAD}u\n"]
     for prefix, enum in (("RESET", ResetCause), ("ERROR", ErrorCode), ("TRACE", Trace)):
         parts.append("".join(f"#define NRV_{prefix}_{m.name} {m.value}u\n" for m in enum))

@@ -1,0 +1,351 @@
+"""The host's side of the serial link: handshake, samples in, decisions and traces out, status."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge import frames, wire
+from edge.decision import NO_LABEL, Decision
+from edge.device import Device, open_device
+from edge.errors import InnervateError
+from edge.messages import (
+    PROTOCOL,
+    Ack,
+    DecisionMade,
+    ErrorCode,
+    GetStatus,
+    Hello,
+    Info,
+    ModelOutput,
+    Refused,
+    Reset,
+    RunModel,
+    Samples,
+    Stall,
+    Start,
+    Status,
+    Trace,
+    TraceFiltered,
+    TraceOutput,
+    TraceWindow,
+)
+
+ANSWER_SECONDS: Final = 20.0
+"""Longest wait for any progress: a large model in an emulator on a busy machine takes seconds."""
+ASK_AGAIN_SECONDS: Final = 0.5
+"""Questions are repeated at this pace, for a device that is still starting or a frame that was lost."""
+STALL_SECONDS: Final = 1.5
+"""The watchdogs fire after about one second without a kick."""
+STALE_HOPS: Final = 3
+"""Hops without samples after which a device in use says STALE."""
+
+_M = TypeVar("_M", bound=wire.Message)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Integers of one stage as the device computed them.
+
+    ``filtered``: int32 ``[n, channels]`` from sample ``index`` on. ``window``: int8 ``[window, channels]``,
+    and ``output``: int8 ``[labels]``, of window ``index``.
+    """
+
+    stage: Literal["filtered", "window", "output"]
+    index: int
+    values: NDArray[Any]
+
+
+class Link:
+    """A conversation with a device over frames; see :mod:`edge.messages` for the words.
+
+    A context manager. :meth:`hello` comes first.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.decoder = frames.FrameDecoder()
+        self.info: Info | None = None
+        self._sequence = 0
+        self._pieces = bytearray()
+        self._messages: deque[wire.Message] = deque()
+
+    @classmethod
+    def open(cls, url: str, firmware: Path | None = None, bundle_hash: str | None = None) -> Self:
+        """Open the device of a URL and shake hands.
+
+        Raises:
+            InnervateError: as :func:`edge.device.open_device` and :meth:`hello`.
+        """
+        link = cls(open_device(url, firmware))
+        try:
+            link.hello(bundle_hash)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def close(self) -> None:
+        """End the conversation, and the device's process if this program started it."""
+        self.device.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def hello(self, bundle_hash: str | None = None) -> Info:
+        """Find out what runs on the device.
+
+        Args:
+            bundle_hash: 64 hex digits that the firmware must have been built from; None for any.
+
+        Raises:
+            InnervateError: no answer, another protocol version, firmware of another bundle.
+        """
+        self.decoder.restart()
+        self._messages.clear()
+        self.device.write(b"\0")  # ends whatever half frame the line holds
+        info = self._ask(Hello(), Info)
+        theirs = info.bundle_hash.hex()
+        if bundle_hash is not None and theirs != bundle_hash:
+            raise InnervateError(
+                f"the firmware was built from another bundle ({theirs[:12]}, not {bundle_hash[:12]})",
+                self.device.url,
+                "Build the firmware from this bundle, or give the bundle it was built from",
+            )
+        self.info = info
+        return info
+
+    def start(self, trace: Trace = Trace.NONE, stale_hops: int = 0) -> None:
+        """Reset the chain and begin a stream at sample index 0.
+
+        Args:
+            trace: stages that the device is to send along.
+            stale_hops: hops without samples after which the device says STALE, STALE_HOPS in use; 0 for
+                never, for a recording replayed at the pace of the link.
+        """
+        self._confirm(self.send(Start(int(trace), stale_hops)))
+
+    def stream(
+        self, counts: NDArray[np.integer[Any]], first_index: int = 0, chunk: int = 255
+    ) -> Iterator[Decision | Traced]:
+        """Send counts [n, channels] and yield what the device makes of them, until it has dealt with all.
+
+        Args:
+            counts: integers of at most 32 bits.
+            first_index: sample index of counts[0], modulo 2^32.
+            chunk: samples to a frame, at most.
+
+        Raises:
+            InnervateError: the device vanished, restarted in mid-stream or fell silent.
+        """
+        info = self._known()
+        waiting = deque(pack_samples(counts, first_index, chunk))
+        under_way: deque[tuple[int, int]] = deque()  # sequence number, size
+        progress = time.monotonic()
+        while waiting or under_way:
+            while waiting:
+                frame = frames.encode(Samples.ID, self._sequence, waiting[0].encode())
+                if under_way and sum(size for _, size in under_way) + len(frame) > info.credit:
+                    break
+                waiting.popleft()
+                under_way.append((self._sequence, len(frame)))
+                self._sequence = (self._sequence + 1) & 0xFFFF
+                self.device.write(frame)
+            for message in self.receive():
+                progress = time.monotonic()
+                match message:
+                    case Ack():
+                        while under_way and (message.seq - under_way[0][0]) & 0xFFFF < 0x8000:
+                            under_way.popleft()
+                    case Refused():
+                        raise self._refused(message)
+                    case _:
+                        yield from self._event(message)
+            self._check_silence(progress)
+
+    def listen(self, seconds: float) -> Iterator[Decision | Traced]:
+        """Yield what the device says by itself within a time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for message in self.receive():
+                yield from self._event(message)
+
+    def run_model(self, window: NDArray[np.int8]) -> tuple[NDArray[np.int8], int]:
+        """Run the model alone on an int8 window [window, channels]; ends a stream.
+
+        Returns:
+            the int8 output [labels] and the ticks (``Info.tick_hz``) that it took.
+
+        Raises:
+            InnervateError: the window has another shape than the model's, or no answer.
+        """
+        info = self._known()
+        if window.dtype != np.int8 or window.shape != (info.window, info.channels):
+            raise InnervateError(
+                f"a window of {window.dtype} {window.shape} where the model eats int8 "
+                f"{(info.window, info.channels)}",
+                self.device.url,
+                "Take the window from the signal path of the same bundle",
+            )
+        data = window.tobytes()
+        piece = wire.MAX_PAYLOAD - RunModel.LAYOUT.size
+        output = bytearray()
+        ticks = 0
+
+        def collect(message: wire.Message) -> None:
+            nonlocal ticks
+            if isinstance(message, ModelOutput):
+                ticks = message.ticks
+                _append(output, message.offset, message.data)
+
+        for offset in range(0, len(data), piece):
+            self._confirm(self.send(RunModel(offset, data[offset : offset + piece])), collect)
+        if len(output) != info.labels:
+            raise InnervateError("a part of the model's output was lost", self.device.url, "Try again")
+        return np.frombuffer(bytes(output), np.int8), ticks
+
+    def status(self) -> Status:
+        """Return the device's counters."""
+        return self._ask(GetStatus(), Status)
+
+    def reset(self) -> Info:
+        """Restart the device and wait until it is back."""
+        self.send(Reset())
+        return self.hello()
+
+    def stall(self) -> Info:
+        """Stop the device's main loop and wait until its watchdog has brought it back."""
+        self.send(Stall())
+        time.sleep(STALL_SECONDS)  # in silence: an emulated processor that sleeps costs no time
+        return self.hello()
+
+    def send(self, message: wire.Message) -> int:
+        """Send one message at once, without regard to credit; returns its sequence number."""
+        sequence = self._sequence
+        self.device.write(frames.encode(message.ID, sequence, message.encode()))
+        self._sequence = (sequence + 1) & 0xFFFF
+        return sequence
+
+    def receive(self) -> list[wire.Message]:
+        """Return the messages that have come, after at most a short wait; unknown ones are dropped."""
+        found = []
+        for frame in self.decoder.feed(self.device.read()):
+            if frame.type == Info.ID and frame.payload[:1] != bytes([PROTOCOL]):
+                theirs = frame.payload[0] if frame.payload else "none"
+                raise InnervateError(
+                    f"the device speaks protocol version {theirs}, this program {PROTOCOL}",
+                    self.device.url,
+                    "Build and flash the firmware again with this version of innervate",
+                )
+            try:
+                found.append(wire.decode(frame.type, frame.payload))
+            except wire.MessageError:
+                continue
+        return found
+
+    def _ask(self, question: wire.Message, answer: type[_M]) -> _M:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < deadline:
+            self.send(question)
+            again = time.monotonic() + ASK_AGAIN_SECONDS
+            while time.monotonic() < again:
+                for message in self.receive():
+                    if isinstance(message, answer):
+                        return message
+        raise self._silent()
+
+    def _confirm(self, sequence: int, other: Callable[[wire.Message], None] = lambda _: None) -> None:
+        """Wait for the Ack of a frame; whatever else comes goes to ``other``."""
+        progress = time.monotonic()
+        while True:
+            for message in self.receive():
+                if isinstance(message, Ack) and message.seq == sequence:
+                    return
+                if isinstance(message, Refused) and message.seq == sequence:
+                    raise self._refused(message)
+                other(message)
+            self._check_silence(progress)
+
+    def _event(self, message: wire.Message) -> Iterator[Decision | Traced]:
+        info = self._known()
+        match message:
+            case DecisionMade():
+                yield Decision(
+                    message.window_index,
+                    message.sample_index,
+                    None if message.label == NO_LABEL else message.label,
+                    message.confidence / 256,
+                    message.flags,
+                    message.ticks / info.tick_hz * 1e6,
+                )
+            case TraceFiltered() if len(message.data) == 4 * message.count * info.channels:
+                values = np.frombuffer(message.data, "<i4").reshape(-1, info.channels)
+                yield Traced("filtered", message.index, values)
+            case TraceWindow():
+                _append(self._pieces, message.offset, message.data)
+                if len(self._pieces) == info.window * info.channels:
+                    whole = np.frombuffer(bytes(self._pieces), np.int8).reshape(info.window, info.channels)
+                    yield Traced("window", message.window_index, whole)
+            case TraceOutput():
+                _append(self._pieces, message.offset, message.data)
+                if len(self._pieces) == info.labels:
+                    yield Traced("output", message.window_index, np.frombuffer(bytes(self._pieces), np.int8))
+
+    def _known(self) -> Info:
+        if self.info is None:
+            raise InnervateError("the handshake is missing", self.device.url, "Call hello() first")
+        return self.info
+
+    def _check_silence(self, progress: float) -> None:
+        if time.monotonic() - progress > ANSWER_SECONDS:
+            raise self._silent()
+
+    def _silent(self) -> InnervateError:
+        return InnervateError(
+            f"the device gave no answer for {ANSWER_SECONDS:.0f} s",
+            self.device.url,
+            "Check that it runs this firmware and that nobody else holds the line",
+        )
+
+    def _refused(self, message: Refused) -> InnervateError:
+        if message.code == ErrorCode.NOT_STREAMING:
+            return InnervateError(
+                "the device is not streaming: it restarted", self.device.url, "Start the stream again"
+            )
+        name = ErrorCode(message.code).name if message.code in set(ErrorCode) else f"code {message.code}"
+        return InnervateError(
+            f"the device refused a message: {name.lower().replace('_', ' ')}",
+            self.device.url,
+            "Build host and firmware from one version",
+        )
+
+
+def _append(pieces: bytearray, offset: int, data: bytes) -> None:
+    """Add a piece; offset 0 starts anew, one that does not follow the last is dropped, and so are the next."""
+    if offset == 0:
+        pieces.clear()
+    if offset == len(pieces):
+        pieces += data
+
+
+def pack_samples(
+    counts: NDArray[np.integer[Any]], first_index: int = 0, chunk: int = 255
+) -> Iterator[Samples]:
+    """Cut counts [n, channels] into messages, each value in as few bytes as all of them need."""
+    low, high = (int(counts.min()), int(counts.max())) if counts.size else (0, 0)
+    width = next(w for w in (1, 2, 3, 4) if -(1 << 8 * w - 1) <= low and high < 1 << 8 * w - 1)
+    room = wire.MAX_PAYLOAD - Samples.LAYOUT.size
+    step = min(chunk, room // (width * counts.shape[1]))
+    raw = np.ascontiguousarray(counts, "<i4").view(np.uint8).reshape(*counts.shape, 4)[:, :, :width]
+    for at in range(0, len(counts), step):
+        piece = raw[at : at + step]
+        yield Samples((first_index + at) & 0xFFFFFFFF, width, len(piece), piece.tobytes())
