@@ -17,7 +17,8 @@ FIBRES_PER_MM2 = 20.0  # of one unit in its territory (Fuglevand, Winter, Patla 
 MUSCLE_RADIUS_MM = 8.0
 SPACING_MM = 15.0  # between the two bars of a channel
 WIDTH_MM = 10.0  # of a bar, round the limb
-# Fat and skin conduct alike in all directions: a spatial frequency fades in 1 mm of them as in so much muscle.
+# Fat and skin conduct alike in all directions: a spatial frequency fades in 1 mm of them as in so many mm of
+# muscle.
 FAT_AS_MUSCLE = float(np.sqrt(RADIAL_S_PER_M / AXIAL_S_PER_M))
 
 # Muscle: angle round the limb in degrees (0 = volar, towards the thumb side positive) and depth of its axis
