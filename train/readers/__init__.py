@@ -80,5 +80,7 @@ def find(path: Path) -> Reader:
         if reader.NEEDS_DATA and reader.can_read(path):
             return reader
     raise InnervateError(
-        "No reader knows this layout", str(path),
-        f"Give the original folder of one of {', '.join(n for n in names() if get(n).NEEDS_DATA)}")
+        "No reader knows this layout",
+        str(path),
+        f"Give the original folder of one of {', '.join(n for n in names() if get(n).NEEDS_DATA)}",
+    )

@@ -30,16 +30,21 @@ def read_table(path: Path, columns: int, delimiter: str, header_lines: int = 0) 
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise InnervateError(f"Cannot read the recording: {error.strerror}", str(path),
-                             "Check the path and its permissions") from None
+        raise InnervateError(
+            f"Cannot read the recording: {error.strerror}", str(path), "Check the path and its permissions"
+        ) from None
     if size > MAX_FILE_BYTES:
-        raise InnervateError(f"The recording is {size} bytes, more than the {MAX_FILE_BYTES} that are read",
-                             str(path), "Cut it into shorter files")
+        raise InnervateError(
+            f"The recording is {size} bytes, more than the {MAX_FILE_BYTES} that are read",
+            str(path),
+            "Cut it into shorter files",
+        )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)    # an empty file is reported below
-            table = np.loadtxt(path, delimiter=delimiter, skiprows=header_lines, ndmin=2, comments=None,
-                               encoding="utf-8")
+            warnings.simplefilter("ignore", UserWarning)  # an empty file is reported below
+            table = np.loadtxt(
+                path, delimiter=delimiter, skiprows=header_lines, ndmin=2, comments=None, encoding="utf-8"
+            )
     except (ValueError, UnicodeDecodeError):
         raise _first_fault(path, columns, delimiter, header_lines) from None
     if table.size == 0:
@@ -59,16 +64,18 @@ def _first_fault(path: Path, columns: int, delimiter: str, header_lines: int) ->
                 continue
             cells = line.split(delimiter)
             if len(cells) != columns:
-                return InnervateError(f"{len(cells)} columns where {columns} are expected",
-                                      f"{path}, line {number}", mend)
+                return InnervateError(
+                    f"{len(cells)} columns where {columns} are expected", f"{path}, line {number}", mend
+                )
             for cell in cells:
                 try:
                     value = float(cell)
                 except ValueError:
                     return InnervateError(f"'{cell[:20]}' is not a number", f"{path}, line {number}", mend)
                 if not np.isfinite(value):
-                    return InnervateError(f"'{cell[:20]}' is not a finite number",
-                                          f"{path}, line {number}", mend)
+                    return InnervateError(
+                        f"'{cell[:20]}' is not a finite number", f"{path}, line {number}", mend
+                    )
     return InnervateError("The recording is not a table of numbers", str(path), mend)
 
 
@@ -91,5 +98,7 @@ def whole_counts(values: NDArray[np.float64], path: Path, bits: int, first_line:
         row, column = np.argwhere(bad)[0]
         raise InnervateError(
             f"{values[row, column]:g} is not a whole count of {bits} bits",
-            f"{path}, line {first_line + row}", "Use the original file, not a scaled or filtered copy")
+            f"{path}, line {first_line + row}",
+            "Use the original file, not a scaled or filtered copy",
+        )
     return counts.astype(np.int32)

@@ -23,8 +23,19 @@ DESCRIPTION = "surface EMG, 3DC armband, 10 channels at 1 kHz, 11 gestures, 2 se
 FS_HZ = 1000.0
 CHANNELS = tuple(f"emg{n}" for n in range(1, 11))
 COUNTS_BITS = 16
-LABELS = ("rest", "radial_deviation", "wrist_flexion", "ulnar_deviation", "wrist_extension", "supination",
-          "pronation", "power_grip", "open_hand", "chuck_grip", "pinch_grip")
+LABELS = (
+    "rest",
+    "radial_deviation",
+    "wrist_flexion",
+    "ulnar_deviation",
+    "wrist_extension",
+    "supination",
+    "pronation",
+    "power_grip",
+    "open_hand",
+    "chuck_grip",
+    "pinch_grip",
+)
 SESSIONS = ("train", "test")
 NEEDS_DATA = True
 
@@ -41,18 +52,27 @@ def read(path: Path | None) -> Iterator[Recording]:
     """Yield one Recording a file, in order of participant, session (train, test), repetition and gesture."""
     files = _files(path) if path is not None else []
     if not files:
-        raise InnervateError("No files like Participant1/train/EMG/3dc_EMG_gesture_0_0.txt", str(path or ""),
-                             "Give the folder of the data set")
+        raise InnervateError(
+            "No files like Participant1/train/EMG/3dc_EMG_gesture_0_0.txt",
+            str(path or ""),
+            "Give the folder of the data set",
+        )
     for participant, session, repetition, gesture, file in files:
         if gesture >= len(LABELS):
             raise InnervateError(f"Unknown gesture {gesture}", str(file), "Gestures are 0 to 10")
         counts = whole_counts(read_table(file, len(CHANNELS), ","), file, COUNTS_BITS, first_line=1)
         yield Recording(
-            signals=counts, fs_hz=FS_HZ, channels=CHANNELS, counts_bits=COUNTS_BITS,
-            subject=participant, session=SESSIONS[session],
+            signals=counts,
+            fs_hz=FS_HZ,
+            channels=CHANNELS,
+            counts_bits=COUNTS_BITS,
+            subject=participant,
+            session=SESSIONS[session],
             annotations=(Annotation(0, len(counts), LABELS[gesture]),),
-            context={"repetition": str(repetition)}, provenance=_PROVENANCE,
-            part=f"{repetition}_{gesture}")
+            context={"repetition": str(repetition)},
+            provenance=_PROVENANCE,
+            part=f"{repetition}_{gesture}",
+        )
 
 
 def _files(path: Path) -> list[tuple[str, int, int, int, Path]]:

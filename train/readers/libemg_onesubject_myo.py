@@ -35,17 +35,25 @@ def read(path: Path | None) -> Iterator[Recording]:
     """Yield one Recording a file, in order of trial (the session), repetition and class."""
     files = _files(path) if path is not None else []
     if not files:
-        raise InnervateError("No files like trial_1/R_0_C_0.csv", str(path or ""),
-                             "Give the folder of the data set")
+        raise InnervateError(
+            "No files like trial_1/R_0_C_0.csv", str(path or ""), "Give the folder of the data set"
+        )
     for trial, repetition, gesture, file in files:
         if gesture >= len(LABELS):
             raise InnervateError(f"Unknown class {gesture}", str(file), "Classes are 0 to 4")
         counts = whole_counts(read_table(file, len(CHANNELS), ","), file, COUNTS_BITS, first_line=1)
         yield Recording(
-            signals=counts, fs_hz=FS_HZ, channels=CHANNELS, counts_bits=COUNTS_BITS,
-            subject="1", session=str(trial), annotations=(Annotation(0, len(counts), LABELS[gesture]),),
-            context={"repetition": str(repetition)}, provenance=_PROVENANCE,
-            part=f"{repetition}_{gesture}")
+            signals=counts,
+            fs_hz=FS_HZ,
+            channels=CHANNELS,
+            counts_bits=COUNTS_BITS,
+            subject="1",
+            session=str(trial),
+            annotations=(Annotation(0, len(counts), LABELS[gesture]),),
+            context={"repetition": str(repetition)},
+            provenance=_PROVENANCE,
+            part=f"{repetition}_{gesture}",
+        )
 
 
 def _files(path: Path) -> list[tuple[int, int, int, Path]]:

@@ -5,16 +5,24 @@ from pathlib import Path
 
 from train.recording import Recording
 from train.simulate.forearm import GESTURES, REST
-from train.simulate.semg import CHANNELS as ELECTRODES
-from train.simulate.semg import COUNTS_BITS, simulate
+from train.simulate.semg import CHANNELS, COUNTS_BITS, simulate
 
-__all__ = ["CHANNELS", "COUNTS_BITS", "DESCRIPTION", "FS_HZ", "LABELS", "NAME", "NEEDS_DATA", "SESSIONS",
-           "can_read", "read"]
+__all__ = [
+    "CHANNELS",
+    "COUNTS_BITS",
+    "DESCRIPTION",
+    "FS_HZ",
+    "LABELS",
+    "NAME",
+    "NEEDS_DATA",
+    "SESSIONS",
+    "can_read",
+    "read",
+]
 
 NAME = "simulated"
-DESCRIPTION = "simulated surface EMG, 8 electrodes round a forearm, 6 gestures and rest, 8 people x 2 sessions"
+DESCRIPTION = "simulated surface EMG, 8 electrodes round a forearm, 6 gestures and rest, 8 people twice"
 FS_HZ = 1000.0
-CHANNELS = tuple(f"E{n}" for n in range(1, ELECTRODES + 1))
 LABELS = (REST, *GESTURES)
 SESSIONS = ("1", "2")
 NEEDS_DATA = False

@@ -32,8 +32,15 @@ DESCRIPTION = "surface EMG, Myo armband, 8 channels, 6 gestures, up to 36 subjec
 FS_HZ = 105.0
 CHANNELS = tuple(f"emg{n}" for n in range(1, 9))
 COUNTS_BITS = 8
-LABELS = ("rest", "fist", "wrist_flexion", "wrist_extension", "radial_deviation", "ulnar_deviation",
-          "open_hand")
+LABELS = (
+    "rest",
+    "fist",
+    "wrist_flexion",
+    "wrist_extension",
+    "radial_deviation",
+    "ulnar_deviation",
+    "open_hand",
+)
 SESSIONS = ("1", "2")
 NEEDS_DATA = True
 
@@ -57,8 +64,9 @@ def read(path: Path | None) -> Iterator[Recording]:
     """Yield one Recording a series (more where the connection was lost), in order of subject and series."""
     files = _files(path) if path is not None else []
     if not files:
-        raise InnervateError("No files like 01/1_raw_data_*.txt", str(path or ""),
-                             "Give the folder of the data set")
+        raise InnervateError(
+            "No files like 01/1_raw_data_*.txt", str(path or ""), "Give the folder of the data set"
+        )
     for file in files:
         yield from _read_series(file)
 
@@ -75,12 +83,14 @@ def _read_series(file: Path) -> Iterator[Recording]:
     time_ms, labels = table[:, 0], table[:, 9]
     backwards = np.flatnonzero(np.diff(time_ms) <= 0)
     if backwards.size:
-        raise InnervateError("Time does not advance", f"{file}, line {backwards[0] + 3}",
-                             "Use the original file")
+        raise InnervateError(
+            "Time does not advance", f"{file}, line {backwards[0] + 3}", "Use the original file"
+        )
     unknown = np.flatnonzero(~np.isin(labels, np.arange(len(LABELS) + 1)))
     if unknown.size:
-        raise InnervateError(f"Unknown class {labels[unknown[0]]:g}", f"{file}, line {unknown[0] + 2}",
-                             "Classes are 0 to 7")
+        raise InnervateError(
+            f"Unknown class {labels[unknown[0]]:g}", f"{file}, line {unknown[0] + 2}", "Classes are 0 to 7"
+        )
     counts = whole_counts(table[:, 1:9] / VOLT_PER_COUNT, file, COUNTS_BITS, first_line=2)
 
     rows = distinct_rows(counts)
@@ -88,18 +98,28 @@ def _read_series(file: Path) -> Iterator[Recording]:
     for part, kept in enumerate(np.split(rows, cuts)):
         seconds = (time_ms[kept[-1]] - time_ms[kept[0]]) / 1000
         if seconds < MAX_HOLD_MS / 1000:
-            continue    # a scrap between two losses, shorter than any window
+            continue  # a scrap between two losses, shorter than any window
         rate = (len(kept) - 1) / seconds
         if not RATE_LIMITS_HZ[0] <= rate <= RATE_LIMITS_HZ[1]:
-            raise InnervateError(f"{rate:.0f} distinct rows a second", str(file),
-                                 "Use the original file of the armband, not a resampled copy")
+            raise InnervateError(
+                f"{rate:.0f} distinct rows a second",
+                str(file),
+                "Use the original file of the armband, not a resampled copy",
+            )
         match = _FILE_NAME.match(file.name)
         assert match is not None
         yield Recording(
-            signals=counts[kept], fs_hz=FS_HZ, channels=CHANNELS, counts_bits=COUNTS_BITS,
-            subject=file.parent.name, session=match[1],
+            signals=counts[kept],
+            fs_hz=FS_HZ,
+            channels=CHANNELS,
+            counts_bits=COUNTS_BITS,
+            subject=file.parent.name,
+            session=match[1],
             annotations=_annotations(labels[kept].astype(np.int64)),
-            context={"rows_per_s": f"{rate:.1f}"}, provenance=_PROVENANCE, part=str(part or ""))
+            context={"rows_per_s": f"{rate:.1f}"},
+            provenance=_PROVENANCE,
+            part=str(part or ""),
+        )
 
 
 def distinct_rows(counts: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -112,5 +132,8 @@ def _annotations(labels: NDArray[np.int64]) -> tuple[Annotation, ...]:
     """One annotation for each run of the same class 1-7."""
     starts = np.r_[0, np.flatnonzero(np.diff(labels)) + 1]
     ends = np.r_[starts[1:], len(labels)]
-    return tuple(Annotation(int(start), int(end - start), LABELS[labels[start] - 1])
-                 for start, end in zip(starts, ends, strict=True) if labels[start] != 0)
+    return tuple(
+        Annotation(int(start), int(end - start), LABELS[labels[start] - 1])
+        for start, end in zip(starts, ends, strict=True)
+        if labels[start] != 0
+    )

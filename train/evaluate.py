@@ -1,0 +1,137 @@
+"""Evaluation by a protocol: every split trained and tested, the linear floor beside it."""
+
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from train.corpus import Corpus
+from train.delay import DelayBudget, budget
+from train.experiment import Experiment, predict_classes, score_plan, shortened
+from train.fit import Progress
+from train.metrics import Metrics
+from train.run import Run
+from train.splits import Split, make_splits
+from train.task import Plan, Task, load
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of a protocol.
+
+    Attributes:
+        task, dataset, protocol, model: what was evaluated.
+        folds: how many networks were trained and tested; 1 for a run's own.
+        seed: of everything random.
+        network: figures of the network, all folds together.
+        floor: figures of the linear discriminant on the same windows.
+        delay: budget without computing time.
+        seconds: that the evaluation took.
+    """
+
+    task: str
+    dataset: str
+    protocol: str
+    model: str
+    folds: int
+    seed: int
+    network: Metrics
+    floor: Metrics
+    delay: DelayBudget
+    seconds: float
+
+
+def evaluate(run: Run, protocol: str | None = None, progress: Progress | None = None) -> Evaluation:
+    """Evaluate a run.
+
+    Args:
+        run: a trained run.
+        protocol: None scores the run's own network on its test recordings; a name trains a network for each
+            split of that protocol with the run's settings and tests it.
+        progress: called with stage, done, total.
+
+    Raises:
+        InnervateError: unknown protocol, or the recordings are gone or do not suit it.
+    """
+    if protocol is not None:
+        record = run.record
+        plan = record.task.plan(record.plan.dataset, protocol, record.plan.model)
+        return cross_validate(
+            shortened(plan) if record.fast else plan, run.experiment.corpus, record.seed, progress
+        )
+    began = time.monotonic()
+    test = run.windows("test")
+    plan = run.plan
+    return Evaluation(
+        task=plan.task,
+        dataset=plan.dataset,
+        protocol=plan.protocol,
+        model=plan.model,
+        folds=1,
+        seed=run.record.seed,
+        network=score_plan(plan, test.y, predict_classes(run.model(), test), test.subject),
+        floor=run.metrics.floor,
+        delay=budget(run.signal_path, plan.decision),
+        seconds=time.monotonic() - began,
+    )
+
+
+def evaluate_task(
+    task: str | Path | Task,
+    dataset: str,
+    data_path: Path | None,
+    *,
+    protocol: str | None = None,
+    model: str | None = None,
+    seed: int = 0,
+    fast: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate a task on a data set by a protocol; arguments as in `train.run.train`.
+
+    Raises:
+        InnervateError: task, data or settings are at fault.
+    """
+    settled = task if isinstance(task, Task) else load(task)
+    plan = settled.plan(dataset, protocol, model)
+    return cross_validate(shortened(plan) if fast else plan, Corpus(dataset, data_path), seed, progress)
+
+
+def cross_validate(plan: Plan, corpus: Corpus, seed: int, progress: Progress | None = None) -> Evaluation:
+    """Train and test a network for each split of the plan's protocol.
+
+    Raises:
+        InnervateError: the recordings do not suit the protocol or the plan.
+    """
+    began = time.monotonic()
+    splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions)
+    y, subject, predicted, floor = [], [], [], []
+    for split in splits:
+        experiment = Experiment(plan, corpus, split, seed)
+        path = experiment.design_path()
+        network, _ = experiment.fit_model(*experiment.training_windows(path), _of_fold(progress, split))
+        test = experiment.test_windows(path)
+        y.append(test.y)
+        subject.append(test.subject)
+        predicted.append(predict_classes(network, test))
+        floor.append(experiment.predict_floor(path, test))
+    whole = np.concatenate(y), np.concatenate(subject)
+    return Evaluation(
+        task=plan.task,
+        dataset=plan.dataset,
+        protocol=plan.protocol,
+        model=plan.model,
+        folds=len(splits),
+        seed=seed,
+        network=score_plan(plan, whole[0], np.concatenate(predicted), whole[1]),
+        floor=score_plan(plan, whole[0], np.concatenate(floor), whole[1]),
+        delay=budget(path, plan.decision),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _of_fold(progress: Progress | None, split: Split) -> Progress | None:
+    """Name the fold in the stage."""
+    if progress is None or split.folds == 1:
+        return progress
+    return lambda stage, done, total: progress(f"fold {split.fold + 1}/{split.folds}: {stage}", done, total)

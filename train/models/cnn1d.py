@@ -1,0 +1,51 @@
+"""Convolutions along time, their mean, and a small classifier."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+DESCRIPTION = "1-D convolutions along time, mean over time, dense classifier"
+
+
+def build(
+    channels: int,
+    window: int,
+    classes: int,
+    *,
+    layers: Sequence[Sequence[int]] = ((48, 1, 1), (64, 5, 2)),
+    hidden: int = 64,
+    dropout: float = 0.2,
+) -> nn.Module:
+    """Build the network.
+
+    No layer pads, so that a streaming engine may keep what the last window computed.
+
+    Args:
+        channels: of the signal.
+        window: samples.
+        classes: outputs.
+        layers: filters, kernel length and stride of each convolution.
+        hidden: units of the dense layer before the last; 0 for none.
+        dropout: before each dense layer.
+
+    Raises:
+        ValueError: the window is shorter than the kernels need.
+    """
+    stack: list[nn.Module] = []
+    width, length = channels, window
+    for filters, kernel, stride in layers:
+        length = (length - kernel) // stride + 1
+        if length < 1:
+            raise ValueError(f"a window of {window} samples is too short for its kernels")
+        stack += [
+            nn.Conv2d(width, filters, (1, kernel), (1, stride), bias=False),
+            nn.BatchNorm2d(filters),
+            nn.ReLU(),
+        ]
+        width = filters
+    stack += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    if hidden:
+        stack += [nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU()]
+        width = hidden
+    stack += [nn.Dropout(dropout), nn.Linear(width, classes)]
+    return nn.Sequential(*stack)

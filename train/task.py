@@ -1,0 +1,239 @@
+"""Tasks: what is decided, from which data sets, by which chain. One TOML file each in the folder.
+
+A task states its settings once. Where a protocol or a data set needs others, the file says only what differs:
+``[protocols.P]``, ``[datasets.D]`` and ``[datasets.D.protocols.P]`` are laid over the task in this order. A
+data set that the file does not name can be used too, if its reader has labels of the task.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.decision import DecisionRule
+from edge.errors import InnervateError
+from edge.signal_path import Filter
+from train import readers
+from train.settings import FitSettings
+from train.splits import PROTOCOLS, Protocol
+
+FOLDER = Path(__file__).parent / "tasks"
+
+_MAX_TASK_BYTES = 1 << 20
+
+
+class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a signal path is designed from.
+
+    Attributes:
+        window_ms: length of a window.
+        hop_ms: between the ends of two windows.
+        train_hop_ms: the same for training windows; more overlap is cheap variety.
+        filters: in order.
+        percentile: of the filtered training signal's magnitude that becomes full scale of int8, per channel.
+    """
+
+    window_ms: float
+    hop_ms: float
+    train_hop_ms: float | None = None
+    filters: tuple[Filter, ...] = ()
+    percentile: float = 99.9
+
+
+class DelayLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Delay of a decision: what is best, and what is refused (the mean, in ms)."""
+
+    preferred_ms: float
+    limit_ms: float
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A task settled for one data set and one protocol: everything a run needs but data and seed.
+
+    Attributes:
+        task: name of the task.
+        dataset: name of the reader.
+        protocol: how recordings are split.
+        labels: class names, in the order of the model's outputs.
+        classes: class index of each label of the reader that takes part.
+        fs_hz, channels, counts_bits: of the data set.
+        train_sessions, test_sessions: for splits within a subject.
+        signal_path: what the path is designed from.
+        model: name of the network.
+        model_params: its parameters.
+        fit: how it is trained.
+        decision: rule over the outputs.
+        delay: limits, where the task has any.
+    """
+
+    task: str
+    dataset: str
+    protocol: Protocol
+    labels: tuple[str, ...]
+    classes: dict[str, int]
+    fs_hz: float
+    channels: tuple[str, ...]
+    counts_bits: int
+    train_sessions: tuple[str, ...]
+    test_sessions: tuple[str, ...]
+    signal_path: PathSettings
+    model: str
+    model_params: dict[str, Any]
+    fit: FitSettings
+    decision: DecisionRule
+    delay: DelayLimits | None = None
+
+
+class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A task file.
+
+    Attributes:
+        name: as in the file's name.
+        title: for people, a few words.
+        description: one or two sentences.
+        labels: all labels the task knows, in the order outputs have.
+        protocol: the split used unless another is asked for.
+        datasets: by name of the reader, what differs from the task, and optionally ``labels`` (the reader's
+            label -> the task's; those left out take no part), ``train_sessions``, ``test_sessions``.
+        protocols: by protocol, what differs from the task.
+    """
+
+    name: str
+    title: str
+    description: str
+    labels: tuple[str, ...]
+    protocol: Protocol
+    signal_path: PathSettings
+    model: str
+    model_params: dict[str, Any] = {}
+    fit: FitSettings = FitSettings()
+    decision: DecisionRule = DecisionRule()
+    delay: DelayLimits | None = None
+    protocols: dict[Protocol, dict[str, Any]] = {}
+    datasets: dict[str, dict[str, Any]] = {}
+
+    def plan(self, dataset: str, protocol: str | None = None, model: str | None = None) -> Plan:
+        """Settle the task for a data set and a protocol.
+
+        Args:
+            dataset: name of a reader.
+            protocol: None for the task's own.
+            model: another network than the task's, with its default parameters.
+
+        Raises:
+            InnervateError: unknown data set or protocol, or settings that do not hold together.
+        """
+        reader = readers.get(dataset)
+        entry = self.datasets.get(dataset, {})
+        protocol = protocol or entry.get("protocol", self.protocol)
+        if protocol not in PROTOCOLS:
+            raise InnervateError(
+                f"Unknown protocol '{protocol}'", "", f"Choose one of {', '.join(PROTOCOLS)}"
+            )
+        settings: dict[str, Any] = msgspec.to_builtins(self)
+        for name in ("name", "title", "description", "labels", "protocol", "datasets", "protocols"):
+            del settings[name]
+        for layer in (self.protocols.get(protocol, {}), entry, entry.get("protocols", {}).get(protocol, {})):
+            settings = _overlay(
+                settings, {key: value for key, value in layer.items() if key not in ("protocol", "protocols")}
+            )
+        if model is not None and model != settings["model"]:
+            settings |= {"model": model, "model_params": {}}
+
+        names: dict[str, str] = settings.pop(
+            "labels", {name: name for name in reader.LABELS if name in self.labels}
+        )
+        where = f"{self.name}, data set {dataset}"
+        for theirs, ours in names.items():
+            if theirs not in reader.LABELS or ours not in self.labels:
+                raise InnervateError(
+                    f"The label '{theirs}' -> '{ours}' is unknown",
+                    where,
+                    "Map labels of the reader to labels of the task",
+                )
+        labels = tuple(label for label in self.labels if label in names.values())
+        if len(labels) < 2:
+            raise InnervateError(
+                "Fewer than two labels are left", where, "Map the reader's labels to the task's"
+            )
+        sessions = reader.SESSIONS
+        half = (len(sessions) + 1) // 2
+        facts = {
+            "task": self.name,
+            "dataset": dataset,
+            "protocol": protocol,
+            "labels": labels,
+            "classes": {theirs: labels.index(ours) for theirs, ours in names.items()},
+            "fs_hz": reader.FS_HZ,
+            "channels": reader.CHANNELS,
+            "counts_bits": reader.COUNTS_BITS,
+            "train_sessions": sessions[:half],
+            "test_sessions": sessions[half:],
+        }
+        try:
+            plan = msgspec.convert(facts | settings, Plan)
+        except msgspec.ValidationError as error:
+            raise InnervateError(
+                f"The task's settings do not fit: {error}", where, "Correct the file"
+            ) from None
+        _check(plan, where)
+        return plan
+
+
+def _overlay(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
+    """Lay one table over another: tables merge, all else is replaced; a new model has its own parameters."""
+    merged = dict(base)
+    if layer.get("model", base.get("model")) != base.get("model"):
+        merged["model_params"] = {}
+    for key, value in layer.items():
+        below = merged.get(key)
+        merged[key] = _overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _check(plan: Plan, where: str) -> None:
+    path = plan.signal_path
+    train_hop = path.train_hop_ms if path.train_hop_ms is not None else path.hop_ms
+    if not 0 < path.hop_ms <= path.window_ms or not 0 < train_hop <= path.window_ms:
+        raise InnervateError(
+            f"A hop of {path.hop_ms:g} ms does not fit a window of {path.window_ms:g} ms",
+            where,
+            "Make the hop shorter than the window",
+        )
+    if not 50 < path.percentile <= 100:
+        raise InnervateError(
+            f"The percentile {path.percentile:g} is not above 50 and at most 100", where, "Use 99 to 100"
+        )
+    plan.decision.validate()
+
+
+def names() -> list[str]:
+    """Names of all tasks, sorted."""
+    return sorted(file.stem for file in FOLDER.glob("*.toml"))
+
+
+def load(task: str | Path) -> Task:
+    """Read a task by name or from a TOML file.
+
+    Raises:
+        InnervateError: there is none, or the file is malformed; says where.
+    """
+    file = (
+        task if isinstance(task, Path) else Path(task) if task.endswith(".toml") else FOLDER / f"{task}.toml"
+    )
+    if isinstance(task, str) and file.parent == FOLDER and task not in names():
+        raise InnervateError(
+            f"Unknown task '{task}'", "", f"Choose one of {', '.join(names())}, or give a .toml file"
+        )
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(_MAX_TASK_BYTES)
+        read = msgspec.toml.decode(raw, type=Task)
+    except OSError as error:
+        raise InnervateError(f"Cannot read the task: {error.strerror}", str(file), "Check the path") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InnervateError(f"The task file is malformed: {error}", str(file), "Correct it") from None
+    for dataset in read.datasets:
+        for protocol in PROTOCOLS:
+            read.plan(dataset, protocol)
+    return read

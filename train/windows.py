@@ -1,0 +1,124 @@
+"""Windows: int8 pieces of filtered signal with one label each, cut by the same code that runs on a device."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import InnervateError
+from edge.signal_path import PathRunner, SignalPath
+from train.recording import UNMARKED, Recording
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """Labelled windows and where they are from.
+
+    Attributes:
+        x: int8 ``[N, window, channels]``, as the model takes them.
+        y: int64 ``[N]``, index into the labels.
+        recording: id of the recording each is from, ``[N]``.
+        subject: ``[N]``.
+        session: ``[N]``.
+        segment: int64 ``[N]``, number of the annotation within its recording. Windows of different segments
+            share no sample.
+        end_index: int64 ``[N]``, index of a window's last sample in its recording.
+    """
+
+    x: NDArray[np.int8]
+    y: NDArray[np.int64]
+    recording: NDArray[np.str_]
+    subject: NDArray[np.str_]
+    session: NDArray[np.str_]
+    segment: NDArray[np.int64]
+    end_index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "WindowSet":
+        """Return the windows of a mask or of indices."""
+        return WindowSet(
+            self.x[chosen],
+            self.y[chosen],
+            self.recording[chosen],
+            self.subject[chosen],
+            self.session[chosen],
+            self.segment[chosen],
+            self.end_index[chosen],
+        )
+
+
+def counts_for(path: SignalPath, recording: Recording) -> NDArray[np.int32]:
+    """Return a recording's counts, int32 ``[samples, channels]``, if the signal path was designed for such.
+
+    Raises:
+        InnervateError: channel count, sampling rate or ADC range differ, or the signal is not counts.
+    """
+    if len(recording.channels) != len(path.channels):
+        raise InnervateError(
+            f"{len(recording.channels)} channels where {len(path.channels)} are expected",
+            recording.id,
+            "Use recordings of the same montage",
+        )
+    if abs(recording.fs_hz - path.fs_hz) > 0.01 * path.fs_hz:
+        raise InnervateError(
+            f"Sampled at {recording.fs_hz:g} Hz, the signal path is for {path.fs_hz:g} Hz",
+            recording.id,
+            "Use recordings of that rate",
+        )
+    if recording.counts_bits > path.counts_bits:
+        raise InnervateError(
+            f"Counts of {recording.counts_bits} bits, the signal path takes {path.counts_bits}",
+            recording.id,
+            "Set counts_bits of the data set in the task file",
+        )
+    return recording.counts()
+
+
+def cut(recordings: Iterable[Recording], path: SignalPath, classes: Mapping[str, int]) -> WindowSet:
+    """Cut recordings into labelled windows.
+
+    The path starts afresh with each recording. A window is kept if one annotation whose label is in `classes`
+    covers all its samples: windows across a boundary have no true label.
+
+    Args:
+        recordings: any number; one is in memory at a time.
+        path: filters, window and hop.
+        classes: class index of each annotation label that takes part.
+
+    Raises:
+        InnervateError: a recording does not fit the path.
+    """
+    runner = PathRunner(path)
+    empty = np.zeros((0, path.window, len(path.channels)), np.int8)
+    x: list[NDArray[np.int8]] = [empty]
+    y: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    segment, end_index = [y[0]], [y[0]]
+    origin: list[tuple[str, str, str, int]] = []
+    for recording in recordings:
+        runner.reset()
+        windows, ends = runner.windows(counts_for(path, recording))
+        labels, segments = recording.label_track(classes), recording.segment_track()
+        # number of segment changes up to each sample: equal at both ends of a window that lies in one segment
+        changes = np.cumsum(np.r_[False, segments[1:] != segments[:-1]])
+        keep = (changes[ends] == changes[ends - path.window + 1]) & (labels[ends] != UNMARKED)
+        x.append(windows[keep])
+        y.append(labels[ends[keep]])
+        segment.append(segments[ends[keep]])
+        end_index.append(ends[keep])
+        origin.append((recording.id, recording.subject, recording.session, int(keep.sum())))
+    counts = [count for *_, count in origin]
+    ids, subjects, sessions = (
+        np.repeat(np.array([entry[i] for entry in origin], dtype=np.str_), counts) for i in range(3)
+    )
+    return WindowSet(
+        np.concatenate(x),
+        np.concatenate(y),
+        ids,
+        subjects,
+        sessions,
+        np.concatenate(segment),
+        np.concatenate(end_index),
+    )
