@@ -75,11 +75,11 @@ class Chain:
         return int(self._chain.late)
 
     def reset(self) -> None:
-        """Back to the start: filters, window, votes and counters."""
+        """Go back to the start: filters, window, votes and counters."""
         lib.nrv_chain_reset(self._chain)
 
     def feed(self, counts: NDArray[np.integer[Any]], first_index: int | None = None) -> Iterator[Event]:
-        """Pushes counts [n, channels] and yields at each sample that brings a gap or a window.
+        """Push counts [n, channels] and yield at each sample that brings a gap or a window.
 
         Both may come at once (a window of one sample); the gap is then the earlier. The samples after the
         one that raised an event are pushed only when the caller asks for the next event.
@@ -105,17 +105,17 @@ class Chain:
                 yield Event(events)
 
     def decide(self, output: NDArray[np.int8], compute_us: float | None = None) -> Decision:
-        """Decides on the window just completed from the model's int8 output [classes]; once per window."""
+        """Decide on the window just completed from the model's int8 output [classes]; once per window."""
         output = np.ascontiguousarray(output, np.int8).reshape(self.classes)
         lib.nrv_chain_decide(self._chain, ffi.cast("int8_t *", output.ctypes.data), self._decision)
         return Decision.from_core(self._decision, compute_us)
 
     def gap(self) -> Decision:
-        """The answer to Event.GAP: no decision."""
+        """Answer Event.GAP: no decision."""
         lib.nrv_chain_gap(self._chain, self._decision)
         return Decision.from_core(self._decision)
 
     def stale(self) -> Decision:
-        """To be asked when no samples came in time: votes are cleared, no decision."""
+        """Answer the want of samples: votes are cleared, no decision."""
         lib.nrv_chain_stale(self._chain, self._decision)
         return Decision.from_core(self._decision)

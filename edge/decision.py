@@ -44,7 +44,7 @@ class DecisionRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return min(255, math.ceil(self.min_confidence * 256))
 
     def validate(self) -> None:
-        """Checks that the core can run this rule.
+        """Check that the core can run this rule.
 
         Raises:
             InnervateError: a field lies outside what the core accepts.
@@ -82,7 +82,7 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def from_core(cls, decision: Any, compute_us: float | None = None) -> Decision:
-        """From an `nrv_decision_t *`."""
+        """Read an `nrv_decision_t *`."""
         return cls(
             decision.window_index,
             decision.sample_index,
@@ -94,7 +94,7 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def rule_config(rule: DecisionRule, classes: int) -> Any:
-    """A rule for a model of `classes` outputs as `nrv_rule_t *`.
+    """Return a rule for a model of `classes` outputs as `nrv_rule_t *`.
 
     Raises:
         InnervateError: the rule does not validate, or the core cannot hold so many classes.

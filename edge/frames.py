@@ -25,7 +25,7 @@ class Frame(NamedTuple):
 
 
 def encode(frame_type: int, sequence: int, payload: bytes = b"") -> bytes:
-    """A frame's bytes on the wire, closing zero included.
+    """Return a frame's bytes on the wire, closing zero included.
 
     Args:
         frame_type: 0..255.
@@ -74,15 +74,15 @@ class FrameDecoder:
         return int(self._decoder.behind)
 
     def reset(self) -> None:
-        """Forgets everything, counters too."""
+        """Forget everything, counters too."""
         lib.nrv_frame_decoder_init(self._decoder)
 
     def restart(self) -> None:
-        """Accepts any sequence number next: the other side has started again."""
+        """Accept any sequence number next: the other side has started again."""
         lib.nrv_frame_decoder_restart(self._decoder)
 
     def feed(self, received: bytes) -> list[Frame]:
-        """Takes bytes as they came; returns the frames that they complete."""
+        """Take bytes as they came; return the frames that they complete."""
         frames: list[Frame] = []
         decoder, used = self._decoder, ffi.new("size_t *")
         data = ffi.from_buffer("uint8_t[]", received)

@@ -44,7 +44,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a_low: tuple[int, int] = (0, 0)
 
     def coefficients(self) -> tuple[float, float, float, float, float, float]:
-        """The section as a row of scipy's `sos`: b0, b1, b2, 1, a1, a2."""
+        """Return the section as a row of scipy's `sos`: b0, b1, b2, 1, a1, a2."""
         one = float(COEFFICIENT_ONE)
         a1, a2 = (high / one + low / (one * 65536) for high, low in zip(self.a, self.a_low, strict=True))
         return self.b[0] / one, self.b[1] / one, self.b[2] / one, 1.0, a1, a2
@@ -108,7 +108,7 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def validate(self) -> None:
-        """Checks that the core can run these numbers.
+        """Check that the core can run these numbers.
 
         Raises:
             InnervateError: a field lies outside what the core accepts.
@@ -166,7 +166,7 @@ class PathState(NamedTuple):
 
 
 def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
-    """A path as `nrv_path_config_t *`, and the C arrays that must be kept alive as long as it is used.
+    """Return a path as `nrv_path_config_t *`, and the C arrays that must live as long as it is used.
 
     Raises:
         InnervateError: the path does not validate.
@@ -197,7 +197,7 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
 
 
 def path_buffers(path: SignalPath) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """The state and window buffers that the core needs for a path, zeroed."""
+    """Make the state and window buffers that the core needs for a path, zeroed."""
     words = lib.nrv_call_path_state_len(len(path.sections), len(path.channels))
     return np.zeros(words, np.int32), np.zeros((path.window, len(path.channels)), np.int8)
 
@@ -222,19 +222,19 @@ class PathRunner:
         self._position = 0
 
     def reset(self) -> None:
-        """Back to rest: filters empty, window empty, positions from 0."""
+        """Go back to rest: filters empty, window empty, positions from 0."""
         lib.nrv_path_reset(self._runner)
         self._position = 0
 
     def state(self) -> PathState:
-        """A copy of all that the next sample depends on."""
+        """Copy all that the next sample depends on."""
         runner = self._runner
         return PathState(
             self._words.copy(), self._window.copy(), runner.unsettled, runner.fill, self._position
         )
 
     def restore(self, state: PathState) -> None:
-        """Goes on from a state of a runner of the same path.
+        """Go on from a state of a runner of the same path.
 
         Raises:
             InnervateError: the state belongs to a path of another shape.
@@ -254,7 +254,7 @@ class PathRunner:
         self._position = state.position
 
     def filter(self, counts: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
-        """Filters counts [n, channels]; returns int32 of that shape, in counts times 2^shift.
+        """Filter counts [n, channels]; return int32 of that shape, in counts times 2^shift.
 
         Raises:
             InnervateError: another number of channels, or values that are not integers.
@@ -266,7 +266,7 @@ class PathRunner:
         return filtered
 
     def windows(self, counts: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Pushes counts [n, channels] and returns the windows completed by them.
+        """Push counts [n, channels] and return the windows completed by them.
 
         Returns:
             windows int8 [k, window, channels], and for each the position of its last sample since the
@@ -293,12 +293,12 @@ class PathRunner:
 
 
 def int32_pointer(array: NDArray[np.int32]) -> Any:
-    """A C pointer to a contiguous int32 array, which must outlive its use."""
+    """Return a C pointer to a contiguous int32 array, which must outlive its use."""
     return ffi.cast("int32_t *", array.ctypes.data)
 
 
 def checked_counts(counts: NDArray[np.integer[Any]], channels: int) -> NDArray[np.int32]:
-    """Counts as contiguous int32 [n, channels].
+    """Return counts as contiguous int32 [n, channels].
 
     Raises:
         InnervateError: another shape, or values that are not integers.

@@ -31,7 +31,7 @@ from train.filter_proof import (
 _ORDER_MAX = 8
 _SECTIONS_MAX = 10
 _SETTLED = 0.01
-"""A path has settled when all that came before can still move its output by this part of its largest value."""
+"""A path has settled when its past can still move the output by this part of its largest value."""
 
 _CONVERTER_NOISE = 1 / math.sqrt(12)
 """Standard deviation of a converter's own rounding, in counts: what the filters may add at most."""
@@ -53,7 +53,7 @@ class Design(NamedTuple):
 
 
 def design(filters: Sequence[Filter], fs_hz: float, counts_bits: int) -> Design:
-    """Designs a cascade of filters.
+    """Design a cascade of filters.
 
     Args:
         filters: applied one after the other; none for a path without filters.
@@ -85,7 +85,7 @@ def _refusal(what: str, filters: Sequence[Filter], fix: str) -> InnervateError:
 
 
 def _prototype(f: Filter, fs_hz: float) -> Floats:
-    """One filter as scipy designs it: `sos`, float64 [sections, 6]."""
+    """Return one filter as scipy designs it: `sos`, float64 [sections, 6]."""
     wanted = 2 if f.kind == "bandpass" else 1
     if len(f.edges_hz) != wanted:
         raise _refusal(f"{f.kind} takes {wanted} edge frequencies", [f], f"Give edges_hz {wanted} values")
@@ -98,8 +98,8 @@ def _prototype(f: Filter, fs_hz: float) -> Floats:
                 f"Choose edges above 0 and below {nyquist:g} Hz",
             )
     if f.kind == "notch":
-        if not f.q > 0.5:
-            raise _refusal(f"a notch with q = {f.q:g}", [f], "Choose a q above 0.5; 30 is usual")
+        if not (f.q > 0 and f.edges_hz[0] / f.q < nyquist):
+            raise _refusal(f"a notch with q = {f.q:g} is too wide", [f], "Choose a larger q; 30 is usual")
         b, a = signal.iirnotch(f.edges_hz[0], f.q, fs_hz)
         return np.concatenate([b, a])[None]
     if not 1 <= f.order <= _ORDER_MAX:
@@ -111,7 +111,7 @@ def _prototype(f: Filter, fs_hz: float) -> Floats:
 
 
 def _ordered_and_scaled(rows: Floats) -> Floats:
-    """The same filter with its gain spread so that every section's output has about the same bound."""
+    """Spread the gain so that every section's output has about the same bound."""
     gains = np.array([_peak_gain(row) for row in rows])
     rows = rows.copy()
     rows[:, :3] /= gains[:, None]
@@ -141,7 +141,7 @@ def _peak_gain(row: Floats) -> float:
 
 
 def _best_order(rows: Floats) -> list[int]:
-    """The order of sections with the least rounding noise, each output scaled to the same bound.
+    """Find the order of sections with the least rounding noise, each output scaled to the same bound.
 
     The noise of a section depends only on which sections come before it (they set its scale) and which
     after (they filter its noise): a shortest path over subsets.
@@ -202,7 +202,7 @@ class _PoleNoise:
         return float(vector @ self._matrix @ vector)
 
     def best_weights(self) -> tuple[int, int]:
-        """Weights of past errors, in 64ths, for the least noise at the section's output."""
+        """Choose the weights of past errors, in 64ths, for the least noise at the section's output."""
         ideal1, ideal2 = (round(-64 * a) for a in self._row[4:].tolist())
         near = product(
             range(max(-128, ideal1 - 4), min(128, ideal1 + 4) + 1),
@@ -211,7 +211,7 @@ class _PoleNoise:
         return min(near, key=lambda w: self.power(1.0, -w[0] / 64, -w[1] / 64))
 
     def best_numerator(self) -> tuple[int, int, int]:
-        """b in Q2.30, with zeros at z = 1 and z = -1 kept exactly there.
+        """Place the zeros: b in Q2.30, those at z = 1 and z = -1 exactly there.
 
         Zeros elsewhere on the unit circle (notches) stay on it, at the lattice point with the least error at
         the output: close poles amplify what rounding does to them.
@@ -231,7 +231,7 @@ class _PoleNoise:
 
 
 def _split(a: Floats) -> tuple[tuple[int, int], tuple[int, int]]:
-    """a1, a2 as Q2.30 and the 16 bits below."""
+    """Split a1, a2 into Q2.30 and the 16 bits below."""
     scaled = [round(float(value) * COEFFICIENT_ONE * 65536) for value in a]
     high = [(value + 32768) >> 16 for value in scaled]
     low = [value - (h << 16) for value, h in zip(scaled, high, strict=True)]
@@ -249,13 +249,13 @@ def _check_noise(proof: Proof, shift: int, filters: Sequence[Filter]) -> None:
 
 
 def _settle(response: Floats) -> int:
-    """Samples after which the past can move the output by no more than a hundredth of its largest value."""
+    """Count samples after which the past moves the output by at most _SETTLED of its largest value."""
     after = np.cumsum(np.abs(response[::-1]))[::-1]
     return int(np.count_nonzero(after > _SETTLED * after[0]))
 
 
 def _mean_group_delay(response: Floats) -> float:
-    """Group delay in samples, averaged over frequency with weight |H|^2: the centroid of the energy.
+    """Return the group delay in samples, averaged over frequency with weight |H|^2: the energy's centroid.
 
     Papoulis, "Signal Analysis", 1977, section 2-2.
     """
@@ -266,7 +266,7 @@ def _mean_group_delay(response: Floats) -> float:
 def normalise(
     filtered: NDArray[np.int32], percentile: float, channels: Sequence[str] = ()
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Per channel, the multiplier and right shift that bring a percentile of |filtered| to 127.
+    """Find the multiplier and right shift that bring a percentile of |filtered| to 127, per channel.
 
     Args:
         filtered: training signals after the cascade, int32 [n, channels]; n >= 1.

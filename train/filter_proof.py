@@ -2,9 +2,9 @@
 
 For a linear system the largest output for any input within +-1 is the L1 norm of its impulse response
 (Jackson, "On the interaction of roundoff noise and dynamic range in digital filters", 1970). Applied to every
-section's output, with the bound of every rounding error added, it says whether the core's int32 signals hold for any
-counts whatever. Its 64-bit accumulators then hold too: they count modulo 2^64, and their final value is 2^30
-times the output, below 2^62.
+section's output, with the bound of every rounding error added, it says whether the core's int32 signals hold
+for any counts whatever. Its 64-bit accumulators then hold too: they count modulo 2^64, and their final value is
+2^30 times the output, below 2^62.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class _Gains(NamedTuple):
 
 
 def sos_of(sections: Sequence[Section]) -> Floats:
-    """The sections as scipy's `sos`, float64 [sections, 6]."""
+    """Return the sections as scipy's `sos`, float64 [sections, 6]."""
     return np.array([section.coefficients() for section in sections]).reshape(-1, 6)
 
 
 def horizon(sos: Floats) -> int:
-    """Samples after which an impulse response is over.
+    """Return the samples after which an impulse response is over.
 
     Raises:
         InnervateError: a pole on or outside the unit circle, or too close to it to end in reasonable time.
@@ -96,19 +96,19 @@ def horizon(sos: Floats) -> int:
 
 
 def impulse_response(sos: Floats, samples: int) -> Floats:
-    """Response to a unit impulse, float64 [samples]."""
+    """Return the response to a unit impulse, float64 [samples]."""
     impulse = np.zeros(samples)
     impulse[0] = 1.0
     return np.asarray(signal.sosfilt(sos, impulse) if len(sos) else impulse, np.float64)
 
 
 def l1_norm(response: Floats) -> float:
-    """Largest output for any input within +-1."""
+    """Return the largest output for any input within +-1."""
     return float(np.sum(np.abs(response))) * _TAIL_MARGIN
 
 
 def error_response(section: Section, samples: int) -> Floats:
-    """From a section's rounding error to its output, float64 [samples]."""
+    """Return the response from a section's rounding error to its output, float64 [samples]."""
     w1, w2 = section.weights if section.feedback else (0, 0)
     return impulse_response(np.array([[1.0, -w1 / 64, -w2 / 64, *section.coefficients()[3:]]]), samples)
 
@@ -132,7 +132,7 @@ def _gains(sections: Sequence[Section]) -> _Gains:
 
 
 def prove(sections: Sequence[Section], counts_bits: int, shift: int) -> Proof:
-    """Bounds the cascade's values for counts of that width raised by `shift`.
+    """Bound the cascade's values for counts of that width raised by `shift`.
 
     Raises:
         InnervateError: the cascade is unstable.
@@ -141,7 +141,7 @@ def prove(sections: Sequence[Section], counts_bits: int, shift: int) -> Proof:
 
 
 def largest_shift(sections: Sequence[Section], counts_bits: int) -> tuple[int, Proof]:
-    """The largest shift for which nothing can overflow, and its proof.
+    """Find the largest shift for which nothing can overflow, and its proof.
 
     Raises:
         InnervateError: not even a shift of 0 is safe.

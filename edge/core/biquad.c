@@ -3,7 +3,8 @@
 #include "fixed.h"
 
 #define FRACTION_BITS 30
-#define HALF (INT64_C(1) << (FRACTION_BITS - 1))
+#define HALF (UINT32_C(1) << (FRACTION_BITS - 1))
+#define FRACTION_MASK ((UINT32_C(1) << FRACTION_BITS) - 1u)
 #define ERROR_DROPPED_BITS 6
 
 /* Runs one section over one channel. past: y1, y2, e1, e2. */
@@ -20,7 +21,7 @@ static void run_section(const nrv_section_t *section, int32_t x1, int32_t x2, in
     for (; samples; samples--, signal += stride) {
         const int32_t x0 = *signal;
         /* Modulo 2^64: partial sums may pass 2^63 and come back; only the whole sum has to fit. */
-        uint64_t sum = (uint64_t)(int64_t)(w1 * e1 + w2 * e2);
+        uint64_t sum = (uint64_t)(int64_t)(w1 * e1 + w2 * e2) + HALF;
         sum += (uint64_t)((int64_t)b0 * x0);
         sum += (uint64_t)((int64_t)b1 * x1);
         sum += (uint64_t)((int64_t)b2 * x2);
@@ -28,11 +29,10 @@ static void run_section(const nrv_section_t *section, int32_t x1, int32_t x2, in
         sum += (uint64_t)((int64_t)c2 * y2);
         if (low1 || low2)
             sum -= (uint64_t)(((int64_t)low1 * y1 + (int64_t)low2 * y2) >> 16);
-        const int64_t acc = (int64_t)sum;
-        const int64_t exact = (acc + HALF) >> FRACTION_BITS;
+        const int64_t exact = (int64_t)sum >> FRACTION_BITS;
         const int32_t y0 = nrv_sat32(exact);
         e2 = e1;
-        e1 = y0 == exact ? (int32_t)(acc - exact * (INT64_C(1) << FRACTION_BITS)) >> ERROR_DROPPED_BITS : 0;
+        e1 = y0 == exact ? (int32_t)(((uint32_t)sum & FRACTION_MASK) - HALF) >> ERROR_DROPPED_BITS : 0;
         x2 = x1;
         x1 = x0;
         y2 = y1;

@@ -31,7 +31,7 @@ static size_t nrv_call_path_state_len(size_t sections, size_t channels)
 
 
 def declarations(header: str) -> str:
-    """A header's text as cffi reads it: plain integer macros stay, every other preprocessor line goes."""
+    """Turn a header into what cffi reads: plain integer macros stay, every other preprocessor line goes."""
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     header = re.sub(r"\\\n", " ", header)
     lines = []
