@@ -47,8 +47,8 @@ class Golden:
         members: dict[str, bytes] = {}
         for field in fields(self):
             stream = io.BytesIO()
-            value = np.asarray(getattr(self, field.name))
-            np.lib.format.write_array(stream, np.ascontiguousarray(value), allow_pickle=False)
+            value = np.asarray(getattr(self, field.name), order="C")
+            np.lib.format.write_array(stream, value, allow_pickle=False)
             members[f"{field.name}.npy"] = stream.getvalue()
         return pack(members)
 
