@@ -29,7 +29,10 @@ from train.filter_proof import (
 )
 
 _ORDER_MAX = 8
-_SECTIONS_MAX = 10
+_SECTIONS_MAX = 16
+_ORDERED_MAX = 6
+"""Sections whose order is searched: each doubles the memory it takes."""
+
 _SETTLED = 0.01
 """A path has settled when its past can still move the output by this part of its largest value."""
 
@@ -107,7 +110,8 @@ def _prototype(f: Filter, fs_hz: float) -> Floats:
     if wanted == 2 and f.edges_hz[0] >= f.edges_hz[1]:
         raise _refusal("the edges of a band-pass must rise", [f], "Swap edges_hz")
     edges = f.edges_hz if wanted == 2 else f.edges_hz[0]
-    return np.asarray(signal.butter(f.order, edges, f.kind, fs=fs_hz, output="sos"), np.float64)
+    sos: Floats = signal.butter(f.order, edges, f.kind, fs=fs_hz, output="sos")
+    return sos
 
 
 def _ordered_and_scaled(rows: Floats) -> Floats:
@@ -144,9 +148,11 @@ def _best_order(rows: Floats) -> list[int]:
     """Find the order of sections with the least rounding noise, each output scaled to the same bound.
 
     The noise of a section depends only on which sections come before it (they set its scale) and which
-    after (they filter its noise): a shortest path over subsets.
+    after (they filter its noise): a shortest path over subsets. Long cascades keep scipy's order.
     """
     count = len(rows)
+    if count > _ORDERED_MAX:
+        return list(range(count))
     samples = horizon(rows)
     everything = frozenset(range(count))
     unit = impulse_response(np.empty((0, 6)), samples)

@@ -3,8 +3,8 @@
 For a linear system the largest output for any input within +-1 is the L1 norm of its impulse response
 (Jackson, "On the interaction of roundoff noise and dynamic range in digital filters", 1970). Applied to every
 section's output, with the bound of every rounding error added, it says whether the core's int32 signals hold
-for any counts whatever. Its 64-bit accumulators then hold too: they count modulo 2^64, and their final value is
-2^30 times the output, below 2^62.
+for any counts whatever. Its 64-bit accumulators then hold too: they count modulo 2^64, and their final value
+is 2^30 times the output, below 2^62.
 """
 
 from __future__ import annotations
