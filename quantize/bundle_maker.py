@@ -1,0 +1,118 @@
+"""A bundle from a run and its int8 model, with golden vectors of every stage."""
+
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle, PipelineSpec
+from edge.chain import Chain, Event
+from edge.decision import NO_LABEL, DecisionRule
+from edge.engines.tflite import TfliteEngine
+from edge.errors import InnervateError
+from edge.golden import Golden
+from edge.model_file import read_io
+from edge.signal_path import PathRunner, SignalPath
+from quantize.verify import run_all
+from train.recording import Recording
+from train.run import Run
+
+GOLDEN_WINDOWS: Final = 48
+"""Enough for several classes and votes; a slow serial link carries the counts in seconds."""
+BURST_GAIN: Final = 64
+"""By how much the burst in the golden counts is louder: far beyond full scale of int8."""
+
+
+def make_bundle(run: Run, tflite: bytes, card: dict[str, Any]) -> Bundle:
+    """Put a bundle together.
+
+    Args:
+        run: gives signal path, labels, decision rule and an unseen recording.
+        tflite: int8 model for them.
+        card: what is known of it, added to what the run says.
+
+    Raises:
+        InnervateError: the model does not fit the run, or no test recording is long enough for one window.
+    """
+    path, rule = run.signal_path, run.plan.decision
+    counts = golden_counts(_longest(run), path)
+    spec = PipelineSpec(run.plan.task, run.labels, path, rule, read_io(tflite))
+    return Bundle.make(spec, tflite, make_golden(counts, path, rule, tflite), _facts(run) | card)
+
+
+def make_golden(counts: NDArray[np.int32], path: SignalPath, rule: DecisionRule, tflite: bytes) -> Golden:
+    """Run counts [T, C] through every stage; filter, windows and decisions by the core, outputs by TFLite."""
+    engine = TfliteEngine(tflite, "reference")
+    filtered = PathRunner(path).filter(counts)
+    windows, ends = PathRunner(path).windows(counts)
+    outputs = run_all(engine, windows)
+    chain = Chain(path, rule, engine.output_size)
+    position = iter(outputs)
+    decisions = [chain.decide(next(position)) for event in chain.feed(counts, 0) if event & Event.WINDOW]
+    return Golden(
+        counts=counts,
+        filtered=filtered,
+        windows=windows,
+        outputs=outputs,
+        window_end=ends,
+        decision_label=np.array([NO_LABEL if d.label is None else d.label for d in decisions], np.uint8),
+        decision_confidence=np.array([round(d.confidence * 256) for d in decisions], np.uint8),
+        decision_flags=np.array([d.flags for d in decisions], np.uint16),
+        decision_sample_index=np.array([d.sample_index for d in decisions], np.uint32),
+        kernels=engine.name,
+    )
+
+
+def golden_counts(signals: NDArray[np.int32], path: SignalPath) -> NDArray[np.int32]:
+    """Cut counts [T, C] from a recording that bring `GOLDEN_WINDOWS` windows and reach every limit.
+
+    In the third quarter a burst overdrives int8, and its last sample the converter itself.
+    """
+    length = path.settle + path.window + (GOLDEN_WINDOWS - 1) * path.hop
+    start = max(0, (len(signals) - length) // 2)
+    counts = signals[start : start + length].astype(np.int64)
+    limit = 1 << (path.counts_bits - 1)
+    at = path.settle + (len(counts) - path.settle) * 5 // 8
+    burst = counts[at : at + path.window // 2]
+    burst *= BURST_GAIN
+    np.clip(burst, -limit + 1, limit - 2, out=burst)
+    burst[-1:, 0] = limit - 1
+    return np.ascontiguousarray(counts, np.int32)
+
+
+def _longest(run: Run) -> NDArray[np.int32]:
+    """Signals of the first test recording that is long enough, else of the longest."""
+    wanted = run.signal_path.settle + run.signal_path.window + GOLDEN_WINDOWS * run.signal_path.hop
+    best: Recording | None = None
+    for recording in run.recordings("test"):
+        if best is None or len(recording.signals) > len(best.signals):
+            best = recording
+        if len(best.signals) >= wanted:
+            break
+    if best is None or len(best.signals) < run.signal_path.settle + run.signal_path.window:
+        raise InnervateError(
+            "no test recording is long enough for a window", run.plan.dataset, "Use longer recordings"
+        )
+    return best.signals.astype(np.int32, copy=False)
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """Card entries that follow from the run."""
+    plan, record = run.plan, run.record
+    return {
+        "name": record.task.title,
+        "made_by": f"innervate {version('innervate')}",
+        "intended_use": record.task.description,
+        "data": {
+            "dataset": plan.dataset,
+            "train_recordings": len(record.split.train),
+            "test_recordings": len(record.split.test),
+        },
+        "split": {"protocol": plan.protocol, "seed": record.seed},
+        "limits": [
+            "Not a medical device; not validated on people other than those of the data set.",
+            f"Only for {len(plan.channels)} channels at {plan.fs_hz:g} Hz placed as in the data set.",
+            "Figures are of windows inside labelled segments; transitions between them were left out.",
+        ],
+    }

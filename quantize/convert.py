@@ -1,0 +1,229 @@
+"""From a finished run to a checked bundle: prune, calibrate, fine-tune, write, verify."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from edge.bundle import Bundle
+from edge.engines import Engine
+from edge.engines.native import NativeEngine
+from edge.engines.tflite import TfliteEngine
+from edge.errors import InnervateError
+from quantize.bundle_maker import make_bundle
+from quantize.c99 import build_shared
+from quantize.calibrate import calibrate
+from quantize.graph import read_graph
+from quantize.lower import lower
+from quantize.network import Network
+from quantize.prune import prune as remove_channels
+from quantize.qat import QuantNetwork
+from quantize.tflite_writer import write
+from quantize.verify import Row, Verification, run_all, verify
+from train.experiment import predict_classes, score_plan
+from train.fit import fit
+from train.metrics import Metrics
+from train.models import to_input
+from train.run import Run
+from train.settings import FitSettings
+from train.windows import WindowSet
+
+Mode = Literal["ptq", "qat"]
+Progress = Callable[[str, int, int], None]
+
+CALIBRATION_WINDOWS: Final = 4096
+VERIFIED_WINDOWS: Final = 1000
+"""Run through the slow reference kernels too; accuracies are of all test windows."""
+TAYLOR_WINDOWS: Final = 1024
+PRUNED_LEARNING_RATE: Final = 0.5
+QAT_EPOCHS: Final = 6
+QAT_LEARNING_RATE: Final = 0.1
+"""Of that in training, as the one above: the weights are near where they should be."""
+FAST_EPOCHS: Final = 2
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What one inference takes, after batch norms are folded."""
+
+    macs: int
+    parameters: int
+
+
+class Accuracies(msgspec.Struct, frozen=True):
+    """Figures of all test windows.
+
+    Attributes:
+        trained: the network as trained.
+        pruned: the float network after pruning and fine-tuning; the same without pruning.
+        int8: the file, run by `int8_engine`.
+        int8_engine: generated C, or TFLite's reference kernels where there is no C compiler.
+    """
+
+    trained: Metrics
+    pruned: Metrics
+    int8: Metrics
+    int8_engine: str
+
+
+class QuantizeResult(msgspec.Struct, frozen=True):
+    """A finished conversion.
+
+    Attributes:
+        bundle_path: the `.nrv` written.
+        bundle: the same, in memory.
+        mode: ptq or qat.
+        before: cost of the trained network.
+        after: cost of what went into the bundle.
+        metrics: of all test windows.
+        verification: every executor on the same test windows.
+    """
+
+    bundle_path: Path
+    bundle: Bundle
+    mode: Mode
+    before: Cost
+    after: Cost
+    metrics: Accuracies
+    verification: Verification
+
+    @property
+    def table(self) -> tuple[Row, ...]:
+        """Rows of the verification."""
+        return self.verification.rows
+
+    @property
+    def windows(self) -> int:
+        """Test windows that the verification ran."""
+        return self.verification.windows
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures as JSON-ready values."""
+        return {
+            "bundle": str(self.bundle_path),
+            "hash": self.bundle.hash,
+            "model_bytes": len(self.bundle.model),
+            "mode": self.mode,
+            **{
+                name: msgspec.to_builtins(getattr(self, name))
+                for name in ("before", "after", "metrics", "verification")
+            },
+        }
+
+
+def quantize(
+    run: Run,
+    out: Path,
+    prune: float = 0.0,
+    mode: Mode = "qat",
+    fast: bool = False,
+    progress: Progress | None = None,
+) -> QuantizeResult:
+    """Turn a run into a bundle.
+
+    Args:
+        run: a finished training.
+        out: the `.nrv` to write.
+        prune: fraction of the channels of every layer but the last.
+        mode: ptq calibrates only, qat fine-tunes the quantized network too.
+        fast: few epochs, to see that all works.
+        progress: called with stage, done, total.
+
+    Raises:
+        InnervateError: a module without an int8 form, a fraction out of range, or `out` cannot be written.
+    """
+    report = progress or (lambda stage, done, total: None)
+    report("read", 0, 1)
+    trained = run.model()
+    shape = (len(run.signal_path.channels), 1, run.signal_path.window)
+    lowered = lower(trained, shape)  # what has no int8 form is refused before anything slow
+    train, valid, test = run.windows("train"), run.windows("valid"), run.windows("test")
+    report("read", 1, 1)
+
+    model: nn.Module = trained
+    if prune:
+        chosen = _sample(train, TAYLOR_WINDOWS, run.record.seed)
+        model = remove_channels(trained, prune, to_input(chosen.x), torch.from_numpy(chosen.y))
+        settings = _settings(
+            run, epochs=max(2, run.plan.fit.epochs // 2), rate=PRUNED_LEARNING_RATE, fast=fast
+        )
+        fit(model, train, valid, settings, seed=run.record.seed, progress=_stage(report, "prune"))
+    network = lower(model, shape)
+
+    report("calibrate", 0, 1)
+    quantized = QuantNetwork(network)
+    calibrate(quantized, to_input(_sample(train, CALIBRATION_WINDOWS, run.record.seed).x))
+    report("calibrate", 1, 1)
+    if mode == "qat":
+        settings = _settings(run, epochs=QAT_EPOCHS, rate=QAT_LEARNING_RATE, fast=fast)
+        fit(quantized, train, valid, settings, seed=run.record.seed, progress=_stage(report, "qat"))
+
+    tflite = write(read_graph(quantized), _metadata(run))
+    kept = test.select(np.linspace(0, len(test) - 1, min(len(test), VERIFIED_WINDOWS)).astype(np.int64))
+    verification = verify(model, quantized, tflite, kept.x, kept.y, progress)
+    engine = _int8_engine(tflite)
+    report("test", 0, 1)
+    metrics = Accuracies(
+        trained=run.metrics.test,
+        pruned=score_plan(run.plan, test.y, predict_classes(model, test), test.subject),
+        int8=score_plan(
+            run.plan, test.y, run_all(engine, test.x).argmax(axis=1).astype(np.int64), test.subject
+        ),
+        int8_engine=engine.name,
+    )
+    report("test", 1, 1)
+    before, after = _cost(lowered), _cost(network)
+    card = {
+        "quantization": {"mode": mode, "pruned_channels": prune, "before": before, "after": after},
+        "metrics": metrics,
+        "verification": verification,
+    }
+    bundle = make_bundle(run, tflite, msgspec.to_builtins(card))
+    bundle.save(out)
+    return QuantizeResult(out, bundle, mode, before, after, metrics, verification)
+
+
+def _sample(windows: WindowSet, count: int, seed: int) -> WindowSet:
+    """Choose windows at random, without putting any back."""
+    chosen = np.random.default_rng(seed).permutation(len(windows))[:count]
+    return windows.select(np.sort(chosen))
+
+
+def _settings(run: Run, *, epochs: int, rate: float, fast: bool) -> FitSettings:
+    """Take the run's settings for a network already trained: shorter, slower, to the last epoch."""
+    settings = run.plan.fit
+    return msgspec.structs.replace(
+        settings,
+        epochs=min(FAST_EPOCHS, epochs) if fast else epochs,
+        learning_rate=settings.learning_rate * rate,
+        patience=0,
+    )
+
+
+def _stage(report: Progress, name: str) -> Progress:
+    """Report a fit under another name."""
+    return lambda stage, done, total: report(name, done, total)
+
+
+def _cost(network: Network) -> Cost:
+    return Cost(network.macs, network.parameters)
+
+
+def _int8_engine(tflite: bytes) -> Engine:
+    """Make an engine of generated C, or without a compiler of the reference kernels: the same integers."""
+    try:
+        return NativeEngine(build_shared(tflite))
+    except InnervateError:
+        return TfliteEngine(tflite, "reference")
+
+
+def _metadata(run: Run) -> dict[str, Any]:
+    """Say in the `.tflite` file itself what it is for."""
+    return {
+        "task": run.plan.task,
+        "labels": list(run.labels),
+        "signal_path": msgspec.to_builtins(run.signal_path),
+    }
