@@ -69,17 +69,26 @@ def design(filters: Sequence[Filter], fs_hz: float, counts_bits: int) -> Design:
     """
     if not filters:
         return Design((), 32 - counts_bits, 0, 0.0)
-    rows = [row for f in filters for row in _prototype(f, fs_hz)]
+    rows = ideal_sos(filters, fs_hz)
     if len(rows) > _SECTIONS_MAX:
         raise _refusal(
             f"{len(rows)} second-order sections are more than {_SECTIONS_MAX}", filters, "Lower the orders"
         )
-    sections = _quantise(_ordered_and_scaled(np.array(rows)))
+    sections = _quantise(_ordered_and_scaled(rows))
     shift, proof = largest_shift(sections, counts_bits)
     _check_noise(proof, shift, filters)
     sos = sos_of(sections)
     response = impulse_response(sos, horizon(sos))
     return Design(sections, shift, _settle(response), _mean_group_delay(response) / fs_hz * 1e3)
+
+
+def ideal_sos(filters: Sequence[Filter], fs_hz: float) -> Floats:
+    """Return the filters one after the other as scipy designs them: `sos`, float64 [sections, 6].
+
+    Raises:
+        InnervateError: a filter that cannot exist at this rate.
+    """
+    return np.array([row for f in filters for row in _prototype(f, fs_hz)], np.float64).reshape(-1, 6)
 
 
 def _refusal(what: str, filters: Sequence[Filter], fix: str) -> InnervateError:
@@ -103,8 +112,8 @@ def _prototype(f: Filter, fs_hz: float) -> Floats:
     if f.kind == "notch":
         if not (f.q > 0 and f.edges_hz[0] / f.q < nyquist):
             raise _refusal(f"a notch with q = {f.q:g} is too wide", [f], "Choose a larger q; 30 is usual")
-        b, a = signal.iirnotch(f.edges_hz[0], f.q, fs_hz)
-        return np.concatenate([b, a])[None]
+        row: Floats = np.concatenate(signal.iirnotch(f.edges_hz[0], f.q, fs_hz))
+        return row[None]
     if not 1 <= f.order <= _ORDER_MAX:
         raise _refusal(f"order {f.order}", [f], f"Choose an order of 1 to {_ORDER_MAX}")
     if wanted == 2 and f.edges_hz[0] >= f.edges_hz[1]:
