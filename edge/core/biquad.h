@@ -11,8 +11,9 @@
  * noise of a section is that of one rounding, however slow or sharp it is (Higgins and Munson, "Noise
  * reduction strategies for digital filters: error spectrum shaping versus the optimal linear state-space
  * formulation", 1982). a_low places such poles more finely than 2^-30 can.
- * acc is summed modulo 2^64, so only its final value counts: 2^30 times the output before rounding. Whoever
- * designs the coefficients proves that outputs fit into int32 (train/filter_proof.py).
+ * acc is summed modulo 2^64, so only its final value has to fit: 2^30 times the output before rounding. Whoever
+ * designs the coefficients proves that outputs fit into int32 (train/filter_proof.py); saturation is for those
+ * that were not proved, and holds up to four times the range.
  */
 #ifndef NRV_BIQUAD_H
 #define NRV_BIQUAD_H
