@@ -151,7 +151,7 @@ def _windows(c: _Checker, options: ConvOptions | PoolOptions, kernel: tuple[int,
 
 
 def _conv_2d(c: _Checker) -> None:
-    c.arity(2, 3)
+    c.arity(3, 3)
     source = c.activation(c.input(0))
     _rank4(c, source)
     weights = c.weights(c.input(1), 4, 0)

@@ -56,7 +56,7 @@ def flat_window(window: NDArray[np.int8], input_shape: tuple[int, ...]) -> NDArr
     size = prod(input_shape)
     if window.dtype != np.int8 or window.size != size:
         raise InnervateError(
-            f"A window of {window.dtype} {list(window.shape)} does not fit an int8 input of {list(input_shape)}",
+            f"A window of {window.dtype} {list(window.shape)} is no int8 input of {list(input_shape)}",
             "engine",
             "Make windows with the signal path of the same bundle",
         )

@@ -48,13 +48,50 @@ def channel_multipliers(source: Tensor, weights: Tensor, target: Tensor, channel
     return [multiplier_of(source.scale * scale / target.scale) for scale in scales]
 
 
-def dense_multipliers(source: Tensor, weights: Tensor, target: Tensor, units: int) -> list[Multiplier]:
-    """Return the same for FULLY_CONNECTED, which multiplies in float32 where weights have a single scale."""
+def dense_scales(source: Tensor, weights: Tensor, target: Tensor, units: int) -> list[float]:
+    """Return input scale * weight scale / output scale for each of a dense layer's units, in float64."""
     assert weights.quantization is not None
-    if len(weights.quantization.scale) > 1:
-        return channel_multipliers(source, weights, target, units)
-    product = float(np.float32(source.scale) * np.float32(weights.scale))
-    return [multiplier_of(product / target.scale)] * units
+    scales = weights.quantization.scale
+    if len(scales) == 1:
+        scales = scales * units
+    return [source.scale * scale / target.scale for scale in scales]
+
+
+def single_rounding_multiplier(scale: float, bound: int) -> Multiplier | None:
+    """Find m, s such that (|acc| * m + 2^(s-1)) >> s equals round(acc * scale) wherever that is within int8.
+
+    LiteRT's reference FULLY_CONNECTED (from version 2 on) multiplies the accumulator by the scale in float64
+    and rounds halves away from zero. Both sides are step functions of |acc|, so they agree for every
+    |acc| <= bound if each of the at most 255 steps comes at the same |acc|; that leaves an interval for m,
+    computed here exactly.
+
+    Returns:
+        The multiplier (a plain factor: value / 2^shift), or None if no m that fits 63-bit products will do.
+    """
+
+    def reference(acc: int) -> int:
+        return _round_half_away(acc * scale)
+
+    steps = []  # the smallest |acc| that gives level or more; one beyond the bound stands for "never"
+    for level in range(1, INT8_MAX - INT8_MIN + 1):
+        first = max(1, min(floor((level - 0.5) / scale), bound))
+        while first > 1 and reference(first - 1) >= level:
+            first -= 1
+        while first <= bound and reference(first) < level:
+            first += 1
+        steps.append(first)
+        if first > bound:
+            break
+    shift = min(62, max(1, 61 - frexp(bound * scale)[1]))
+    half = 1 << (shift - 1)
+    targets = [(level << shift) - half for level in range(1, len(steps) + 1)]
+    lowest = max((-(-t // a) for t, a in zip(targets, steps, strict=True) if a <= bound), default=0)
+    highest = min(
+        (-(-t // (a - 1)) - 1 for t, a in zip(targets, steps, strict=True) if a > 1), default=lowest
+    )
+    if lowest > highest or bound * lowest + half >= 1 << 63:
+        return None
+    return Multiplier(lowest, shift)
 
 
 def activation_range(activation: Activation, target: Tensor) -> tuple[int, int]:

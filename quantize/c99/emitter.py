@@ -19,10 +19,13 @@ from quantize.tflite_reader import read_model
 REPORT_FORMAT = 1
 # Words that a model cannot be called: its name becomes a file, a type and a prefix.
 _C_WORDS = frozenset(
-    """auto break case char const continue default do double else enum extern float for goto if inline int long
-    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-    asm bool catch class delete explicit export false friend mutable namespace new operator private protected
-    public template this throw true try typeid typename using virtual main fixed""".split()  # noqa: SIM905
+    """
+    auto break case char const continue default do double else enum extern float for goto if inline
+    int long register restrict return short signed sizeof static struct switch typedef union
+    unsigned void volatile while asm bool catch class delete explicit export false friend mutable
+    namespace new operator private protected public template this throw true try typeid typename
+    using virtual main fixed
+    """.split()
 )
 
 

@@ -41,6 +41,7 @@ FAMILIES = {
             "add": _kernel("add", "add", _FLAT),
             "average_pool": _kernel("average_pool", "pool", _WINDOWED, "nrv_pool_t"),
             "conv2d": _kernel("conv2d", "conv2d", _WINDOWED),
+            "dense": _kernel("dense", "dense", ("kernels/nrv_clamp.h",)),
             "depthwise": _kernel("depthwise", "depthwise", _WINDOWED),
             "max_pool": _kernel("max_pool", "pool", _WINDOWED, "nrv_pool_t"),
             "mean": _kernel("mean", "mean", _FLAT),

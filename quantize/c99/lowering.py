@@ -1,11 +1,12 @@
 """From a model to steps: one kernel call each, with every constant it needs already computed.
 
-A step's parameters are written as a C structure by `source.py`; nothing about the text is decided here. Another
-kernel family or layout is another set of `Step`s, from the same arithmetic.
+A step's parameters are written as a C structure by `source.py`; nothing about the text is decided here.
+Another kernel family or layout is another set of `Step`s, from the same arithmetic.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,9 @@ INT32_MAX = (1 << 31) - 1
 _ZERO_POINT_ROOM = 128
 
 # Arrays become constants of the generated file, mappings nested structures, tuples C arrays.
-Value = int | NDArray[np.int8] | NDArray[np.int32] | Mapping[str, "Value"] | tuple[int, ...]
+Value = (
+    int | NDArray[np.int8] | NDArray[np.int32] | NDArray[np.uint64] | Mapping[str, "Value"] | tuple[int, ...]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +80,15 @@ class _Context:
         object.__setattr__(self, "inputs", tuple(tensors[i] for i in self.operator.inputs if i != -1))
         object.__setattr__(self, "output", tensors[self.operator.outputs[0]])
 
+    def unfit(self, what: str) -> InnervateError:
+        fix = "Split the layer or quantize it again: such weights, bias or scales are beyond int8"
+        return InnervateError(what, self.model.place(self.operator), fix)
+
     def prove(self, bound: int, shift: int) -> int:
         """Check that an accumulator, shifted to the left for requantization, stays within int32."""
         raised = bound << max(shift, 0)
         if raised + _ZERO_POINT_ROOM > INT32_MAX:
-            raise InnervateError(
-                f"A sum of up to {raised} could overflow its 32-bit accumulator",
-                self.model.place(self.operator),
-                "Split the layer or quantize it again: such weights, bias or scales are beyond int8",
-            )
+            raise self.unfit(f"A sum of up to {raised} could overflow its 32-bit accumulator")
         return raised
 
 
@@ -129,25 +132,31 @@ def _reaches_border(window: Mapping[str, Value]) -> bool:
     return tuple(window[f"inside_{side}"] for side in ("top", "bottom", "left", "right")) != whole
 
 
-def _weighted(
-    c: _Context, weights: NDArray[np.int64], multipliers: list[Multiplier], activation: tuple[int, int]
-) -> tuple[dict[str, Value], int]:
-    """Return a layer's parameters but for the weights, and its bound; `weights` is [channel, tap]."""
-    channels = len(weights)
-    bias = np.zeros(channels, np.int64)
+def _folded_bias(c: _Context, weights: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[int]]:
+    """Return biases with the input's zero point folded in, and each channel's accumulator bound."""
+    bias = np.zeros(len(weights), np.int64)
     if len(c.inputs) > 2:
         data = c.inputs[2].data
         assert data is not None
         bias = data.reshape(-1).astype(np.int64)
     folded = bias - c.inputs[0].zero_point * weights.sum(axis=1)
     # |x| is at most 128, and padded taps hold the zero point, which is an int8 as well.
-    bounds = np.abs(folded) + 128 * np.abs(weights).sum(axis=1)
-    bound = max(c.prove(int(b), m.shift) for b, m in zip(bounds, multipliers, strict=True))
+    bounds = [int(b) for b in np.abs(folded) + 128 * np.abs(weights).sum(axis=1)]
+    c.prove(max(bounds), 0)
+    return folded.astype(np.int32), bounds
+
+
+def _weighted(
+    c: _Context, weights: NDArray[np.int64], multipliers: list[Multiplier], activation: tuple[int, int]
+) -> tuple[dict[str, Value], int]:
+    """Return a layer's parameters but for the weights, and its bound; `weights` is [channel, tap]."""
+    folded, bounds = _folded_bias(c, weights)
+    bound = max(c.prove(b, m.shift) for b, m in zip(bounds, multipliers, strict=True))
     return {
         "output_zero": c.output.zero_point,
         "act_min": activation[0],
         "act_max": activation[1],
-        "bias": folded.astype(np.int32),
+        "bias": folded,
         "multiplier": np.array([m.value for m in multipliers], np.int32),
         "shift": np.array([m.shift for m in multipliers], np.int8),
     }, bound
@@ -214,48 +223,41 @@ def _depthwise_conv_2d(c: _Context) -> Step:
 
 
 def _fully_connected(c: _Context) -> Step:
-    """Make a dense layer a 1 x 1 convolution over as many positions as there are rows."""
     source, weights = c.inputs[:2]
     options = c.operator.options
     assert isinstance(options, DenseOptions)
     assert weights.data is not None
     units, depth = weights.shape
     rows = source.size // depth
-    layer, bound = _weighted(
-        c,
-        weights.data.astype(np.int64),
-        arithmetic.dense_multipliers(source, weights, c.output, units),
-        arithmetic.activation_range(options.activation, c.output),
-    )
-    window: dict[str, Value] = {
-        "batches": 1,
-        "in_h": 1,
-        "in_w": rows,
-        "out_h": 1,
-        "out_w": rows,
-        "kernel_h": 1,
-        "kernel_w": 1,
-        "stride_h": 1,
-        "stride_w": 1,
-        "dilation_h": 1,
-        "dilation_w": 1,
-        "pad_top": 0,
-        "pad_left": 0,
-        "inside_top": 0,
-        "inside_bottom": 1,
-        "inside_left": 0,
-        "inside_right": rows,
-        "input_zero": source.zero_point,
-    }
+    folded, bounds = _folded_bias(c, weights.data.astype(np.int64))
+    scales = arithmetic.dense_scales(source, weights, c.output, units)
+    multipliers = []
+    for scale, bound in zip(scales, bounds, strict=True):
+        c.prove(floor(bound * scale), 0)
+        multiplier = arithmetic.single_rounding_multiplier(scale, c.prove(bound, 0))
+        if multiplier is None:
+            raise c.unfit("No integer multiplier rounds this layer's sums as the reference kernels do")
+        multipliers.append(multiplier)
+    act_min, act_max = arithmetic.activation_range(options.activation, c.output)
     return Step(
         c.operator,
-        "conv2d",
-        {"window": window, "in_c": depth, "out_c": units, "weights": weights.data.astype(np.int8), **layer},
+        "dense",
+        {
+            "rows": rows,
+            "depth": depth,
+            "units": units,
+            "output_zero": c.output.zero_point,
+            "act_min": act_min,
+            "act_max": act_max,
+            "weights": weights.data.astype(np.int8),
+            "bias": folded,
+            "multiplier": np.array([m.value for m in multipliers], np.uint64),
+            "shift": np.array([m.shift for m in multipliers], np.int8),
+        },
         (source.index,),
         c.output.index,
         macs=rows * units * depth,
-        accumulator_bound=bound,
-        takes_scratch=True,
+        accumulator_bound=max(bounds),
     )
 
 

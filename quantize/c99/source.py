@@ -101,7 +101,7 @@ class _Constants:
         self._known: dict[tuple[str, bytes], str] = {}
 
     def name(self, hint: str, array: np.ndarray) -> str:  # type: ignore[type-arg]
-        ctype = {"int8": "int8_t", "int32": "int32_t"}[str(array.dtype)]
+        ctype = {"int8": "int8_t", "int32": "int32_t", "uint64": "uint64_t"}[str(array.dtype)]
         key = (ctype, array.tobytes())
         if key not in self._known:
             self._known[key] = hint

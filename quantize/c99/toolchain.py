@@ -44,8 +44,8 @@ def measure(
 def worst_stack(graphs: list[str], entry: str) -> int | None:
     """Return the deepest chain of stack frames from a function, from GCC's -fcallgraph-info=su output.
 
-    None if a frame is not known at compile time or the calls form a cycle. Functions without a graph (those of
-    the C library) count as 0.
+    None if a frame is not known at compile time or the calls form a cycle. Functions without a graph (those
+    of the C library) count as 0.
     """
     frames: dict[str, int] = {}
     calls: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-/* int8 convolution, NHWC; also dense layers, which are 1 x 1 convolutions over rows. */
+/* int8 convolution, NHWC. */
 #ifndef NRV_CONV2D_H
 #define NRV_CONV2D_H
 

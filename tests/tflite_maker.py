@@ -1,0 +1,114 @@
+"""Writes small `.tflite` files for tests with the schema's object API: a call a tensor, a call an operator."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
+_VERSIONS = {
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "MEAN": 2,
+    "SOFTMAX": 2,
+    "ADD": 2,
+    "PAD": 2,
+}
+_OPTIONS = {
+    "ADD": "AddOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "PAD": "PadOptions",
+    "RESHAPE": "ReshapeOptions",
+    "SOFTMAX": "SoftmaxOptions",
+}
+
+
+class Maker:
+    """A graph under construction; tensors are known by their index."""
+
+    def __init__(self) -> None:
+        self.model = schema.ModelT()
+        self.model.version = 3
+        self.model.operatorCodes = []
+        self.model.buffers = [schema.BufferT()]
+        self.graph = schema.SubGraphT()
+        self.graph.tensors, self.graph.operators, self.graph.inputs = [], [], []
+        self.model.subgraphs = [self.graph]
+        self._codes: dict[str, int] = {}
+
+    def tensor(
+        self,
+        shape: Sequence[int],
+        scale: float | Sequence[float] | None = None,
+        zero_point: int = 0,
+        data: NDArray[Any] | None = None,
+        axis: int = 0,
+    ) -> int:
+        tensor = schema.TensorT()
+        tensor.shape = list(shape)
+        tensor.name = f"t{len(self.graph.tensors)}".encode()
+        tensor.type = (
+            schema.TensorType.INT8 if data is None or data.dtype == np.int8 else schema.TensorType.INT32
+        )
+        tensor.buffer = 0
+        if data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(data.tobytes(), np.uint8)
+            tensor.buffer = len(self.model.buffers)
+            self.model.buffers.append(buffer)
+        if scale is not None:
+            scales = [scale] if isinstance(scale, float) else list(scale)
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = scales
+            tensor.quantization.zeroPoint = [zero_point] * len(scales)
+            tensor.quantization.quantizedDimension = axis
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def input(self, shape: Sequence[int], scale: float, zero_point: int) -> int:
+        index = self.tensor(shape, scale, zero_point)
+        self.graph.inputs.append(index)
+        return index
+
+    def constant(
+        self,
+        data: NDArray[Any],
+        scale: float | Sequence[float] | None = None,
+        axis: int = 0,
+        zero_point: int = 0,
+    ) -> int:
+        return self.tensor(data.shape, scale, zero_point, data, axis)
+
+    def operator(self, name: str, inputs: Sequence[int], output: int, **options: Any) -> int:
+        if name not in self._codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+            code.version = _VERSIONS.get(name, 1)
+            self._codes[name] = len(self.model.operatorCodes)
+            self.model.operatorCodes.append(code)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._codes[name]
+        operator.inputs, operator.outputs = list(inputs), [output]
+        if name in _OPTIONS:
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, _OPTIONS[name])
+            operator.builtinOptions = getattr(schema, _OPTIONS[name] + "T")()
+            for key, value in options.items():
+                assert hasattr(operator.builtinOptions, key), key
+                setattr(operator.builtinOptions, key, value)
+        self.graph.operators.append(operator)
+        return output
+
+    def finish(self, *outputs: int) -> bytes:
+        self.graph.outputs = list(outputs)
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
