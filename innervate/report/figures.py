@@ -172,10 +172,11 @@ def subjects(part: Subjects) -> Markup:
         for index, (name, accuracies, marker, role, filled) in enumerate(series):
             face = COLOUR[role] if filled else "none"
             # Side by side: nearly equal values would hide each other.
-            beside = place + 0.2 * (index - (len(series) - 1) / 2)
+            beside = place + 0.2 * min(1.0, len(names) / 8) * (index - (len(series) - 1) / 2)
             xy = (beside, accuracies) if wide else (accuracies, beside)
             axis.plot(
-                *xy, marker, label=name, color=COLOUR[role], markerfacecolor=face, markersize=6, markeredgewidth=1.5
+                *xy, marker, label=name, color=COLOUR[role], markerfacecolor=face, markersize=6,
+                markeredgewidth=1.5,
             )
         value_axis, name_axis = (axis.yaxis, axis.xaxis) if wide else (axis.xaxis, axis.yaxis)
         value_axis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
@@ -191,7 +192,8 @@ def subjects(part: Subjects) -> Markup:
             axis.set_ylim(len(names) - 0.4, -0.6)
             axis.set_xlabel("accuracy")
         axis.legend(
-            loc="lower center", ncols=len(series), bbox_to_anchor=(0.5, 1.0), columnspacing=1.2, handletextpad=0.2
+            loc="lower center", ncols=len(series), bbox_to_anchor=(0.5, 1.0), columnspacing=1.2,
+            handletextpad=0.2,
         )
         return drawn
 
@@ -225,7 +227,8 @@ def delay(part: Delay) -> Markup:
             for row, left, length in zip(rows, starts, widths, strict=True):
                 axis.annotate(
                     column_milliseconds(length), (left + length, row), (5, 0), textcoords="offset points",
-                    va="center", fontsize=10, zorder=4, bbox={"facecolor": COLOUR["face"], "linewidth": 0, "pad": 1},
+                    va="center", fontsize=10, zorder=4,
+                    bbox={"facecolor": COLOUR["face"], "linewidth": 0, "pad": 1},
                 )
         for limit, style in ((part.target_ms, (0, (4, 3))), (part.limit_ms, "solid")):
             axis.axvline(limit, color=COLOUR["ink"], linewidth=1.2, linestyle=style, zorder=2)
@@ -266,8 +269,8 @@ def training(part: Training) -> Markup:
                 between = (part.epoch[index] + part.epoch[index - 1]) / 2
                 axis.axvline(between, color=COLOUR["muted"], linestyle=":")
             for index in [0, *changes] if part.phase else []:
-                name = shorten(part.phase[index], 12)
-                axis.text(part.epoch[index], 1.0, name, transform=axis.get_xaxis_transform(), va="bottom", size=10)
+                name, where = shorten(part.phase[index], 12), axis.get_xaxis_transform()
+                axis.text(part.epoch[index], 1.0, name, transform=where, va="bottom", fontsize=10)
             if part.kept_epoch is not None:
                 axis.axvline(part.kept_epoch, color=COLOUR["ink"], linestyle=(0, (4, 3)), linewidth=1.2)
         axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
@@ -278,7 +281,7 @@ def training(part: Training) -> Markup:
 
 
 def timeline(part: Timeline) -> Markup:
-    """Labels as rows, time across: truth as a band, in it a line of the host's decisions and one of the device's."""
+    """Labels as rows, time across: truth as a band, in it a line for the host and one for the device."""
     rows = [*(shorten(label, 18) for label in part.labels), "no decision"]
     step = float(np.median(np.diff(part.time_s))) if len(part.time_s) > 1 else 1.0
     lost = part.device is not None and bool((part.device == MISSING).any())

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from edge.errors import InnervateError
 from innervate.report import figures, wording
-from innervate.report.data import Confusion, FilterResponse, Measured, ParityRow, Report, Subjects
+from innervate.report.data import MISSING, Confusion, FilterResponse, Measured, ParityRow, Report, Subjects
 
 _FOLDER = Path(__file__).parent
 SHADES = (0.005, 0.05, 0.15, 0.4, 0.8)
@@ -66,8 +66,13 @@ def render(report: Report) -> str:
         finalize=_finalize,
     )
     environment.filters.update(
-        number=wording.number, percent=wording.percent, ms=wording.milliseconds,
-        column_ms=wording.column_milliseconds, size=wording.size, plural=wording.plural
+        number=wording.number,
+        percent=wording.percent,
+        ms=wording.milliseconds,
+        column_ms=wording.column_milliseconds,
+        size=wording.size,
+        plural=wording.plural,
+        differ=wording.differ,
     )
     template = environment.get_template("report.html")
     style = Markup((_FOLDER / "report.css").read_text("utf-8"))
@@ -80,6 +85,7 @@ def render(report: Report) -> str:
         devices=_devices(report.parity),
         columns=_columns(report.subjects),
         HOST=Measured.HOST,
+        MISSING=MISSING,
         deviation=_deviation(report.filter_response),
     )
 
@@ -117,7 +123,7 @@ def _devices(rows: Sequence[ParityRow]) -> list[dict[str, Any]]:
 
 
 def _matrices(part: Confusion | None) -> list[dict[str, Any]]:
-    """Confusion matrices as rows of (count, shade) with totals and recall; equal ones once, with all names."""
+    """Confusion matrices as rows of (count, shade) with totals and recall; equal ones once, all named."""
     made: list[dict[str, Any]] = []
     if part is None:
         return made

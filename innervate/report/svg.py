@@ -1,7 +1,7 @@
 """Matplotlib figures as inline SVG that takes its colours from the page's style sheet.
 
 A figure is drawn with placeholder colours, one a role; they are replaced by CSS variables, so one picture
-serves light, dark and print. Ids nobody refers to, metadata and sizes go; the bytes depend on the figure alone.
+serves light, dark and print. Metadata, sizes and unused ids go; the bytes depend on the figure alone.
 """
 
 import io

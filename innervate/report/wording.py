@@ -82,6 +82,11 @@ def plural(count: int, noun: str) -> str:
     return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
+def differ(differing: int, compared: int, noun: str) -> str:
+    """Return e.g. "0 of 1,200 integers differ", "1 of 3 decisions differs"."""
+    return f"{number(differing)} of {plural(compared, noun)} {'differs' if differing == 1 else 'differ'}"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The report in one sentence. `state`: every check passed, one failed, or no device was compared."""
@@ -105,8 +110,7 @@ def verdict(report: Report) -> Verdict:
     failed = any(row.differing for row in report.parity)
     if report.timeline is not None and report.timeline.differing:
         failed = True
-        total = number(len(report.timeline.time_s))
-        clauses.append(f"{number(report.timeline.differing)} of {total} streamed decisions differ")
+        clauses.append(differ(report.timeline.differing, len(report.timeline.time_s), "streamed decision"))
     if accuracy := _accuracy_clause(report):
         clauses.append(accuracy)
     if report.delay is not None and report.delay.parts:
@@ -127,23 +131,27 @@ def machine_of(measured: Measured) -> str:
 
 
 def _parity_clause(rows: Sequence[ParityRow]) -> str:
-    compared, differing = sum(row.compared for row in rows), sum(row.differing for row in rows)
-    if not compared:
+    if not any(row.compared for row in rows):
         return "No device was compared with the host"
+    wrong = {row.measured for row in rows if row.differing}
+    if wrong:    # speak only of those that are wrong
+        rows = [row for row in rows if row.measured in wrong]
+    compared, differing = sum(row.compared for row in rows), sum(row.differing for row in rows)
     kinds = [kind for kind in reversed(Measured) if any(row.measured is kind for row in rows)]
-    who = " and ".join(machine_of(kind) for kind in kinds)
+    *others, last = (machine_of(kind) for kind in kinds)
+    who = f"{', '.join(others)} and {last}" if others else last
     who = who[0].upper() + who[1:]
     where = plural(len({row.stage for row in rows if row.compared}), "stage")
     if skipped := [clean(row.stage) for row in rows if not row.compared]:
         where += f", but nothing was compared in {', '.join(skipped)}"
-    counted = f"{number(differing)} of {number(compared)} integers"
-    if differing:
+    counted = differ(differing, compared, "integer")
+    if wrong:
         first = next(row for row in rows if row.differing)
         return (
-            f"{who} did not compute what the host computed: {counted} differ, "
+            f"{who} did not compute what the host computed: {counted}, "
             f"first in stage “{clean(first.stage)}” on {clean(first.device)}"
         )
-    return f"{who} computed what the host computed: {counted} differ over {where}"
+    return f"{who} computed what the host computed: {counted} over {where}"
 
 
 def _accuracy_clause(report: Report) -> str:
