@@ -10,7 +10,18 @@ from edge.errors import InnervateError
 from innervate.verbs import catalog, compiling, data, demo, devices, quantizing, training
 
 _EXTRAS = {
-    "host": ("torch", "brevitas", "torch_pruning", "scipy", "sklearn", "ai_edge_litert", "flatbuffers", "matplotlib", "jinja2", "pytest"),
+    "host": (
+        "torch",
+        "brevitas",
+        "torch_pruning",
+        "scipy",
+        "sklearn",
+        "ai_edge_litert",
+        "flatbuffers",
+        "matplotlib",
+        "jinja2",
+        "pytest",
+    ),
     "tensorflow": ("tensorflow",),
 }
 
@@ -53,7 +64,9 @@ def _missing_package(error: ModuleNotFoundError) -> str:
     package = (error.name or "").partition(".")[0]
     for extra, packages in _EXTRAS.items():
         if package in packages:
-            return f"This step needs the package {package}. Install it with: pip install 'innervate[{extra}]'."
+            return (
+                f"This step needs the package {package}. Install it with: pip install 'innervate[{extra}]'."
+            )
     return f"The package {package} is missing. Install innervate again."
 
 

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
-ProgressCall = Callable[[str, float], None]
-"""(what is being done, fraction done 0..1)"""
+ProgressCall = Callable[[str, int, int], None]
+"""(what is being done, steps done, steps in all)"""
 
 _stdout = Console(highlight=False, soft_wrap=True)
 _stderr = Console(stderr=True, highlight=False)
@@ -67,9 +67,9 @@ def _cell(value: Any) -> str:
 
 
 @contextmanager
-def progress(first: str) -> Iterator[ProgressCall]:
-    """Show a progress bar on standard error; yields a call that takes (text, fraction done)."""
+def progress() -> Iterator[ProgressCall]:
+    """Show what is being done on standard error; yields the call that long work reports to."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=_stderr, transient=True) as bar:
-        task = bar.add_task(first, total=1.0)
-        yield lambda text, done: bar.update(task, description=text, completed=done)
+        task = bar.add_task("starting", total=None)
+        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)

@@ -1,1 +1,1 @@
-"""One file a group of verbs. Heavy imports stay inside the functions: `innervate run` must start on a Pi without them."""
+"""One file a group of verbs. Heavy imports stay in the functions: `innervate run` must start on a Pi."""

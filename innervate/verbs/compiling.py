@@ -1,0 +1,86 @@
+"""`innervate compile` and `innervate build`: from a model to C99, from a bundle to firmware."""
+
+import re
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge.bundle import Bundle
+from innervate.output import Json, emit_json, emit_table, say
+from innervate.verbs.quantizing import read_model
+
+if TYPE_CHECKING:
+    from edge.firmware.build import Firmware
+
+BoardOption = Annotated[
+    str, typer.Option("--board", help="A board of `innervate boards`.", show_default=False)
+]
+
+
+def c_name(file: Path) -> str:
+    """A C identifier made of a file's name."""
+    name = re.sub(r"\W", "_", file.stem, flags=re.ASCII).lower()
+    return name if name[:1].isalpha() else f"model_{name}"
+
+
+def build_firmware(bundle: Bundle, board: str, out: Path) -> "Firmware":
+    """Generate the model's C and build the firmware of a bundle.
+
+    Raises:
+        InnervateError: unknown board, compiler missing, an unsupported operator, or too large a model.
+    """
+    from edge.firmware.boards import load_board
+    from edge.firmware.build import build as link
+    from quantize.c99 import emit
+
+    load_board(board)  # an unknown board is named before anything is generated
+    with tempfile.TemporaryDirectory(prefix="innervate-model-") as folder:
+        model_dir = Path(folder) / "model"
+        emit(bundle.model, "model", model_dir)
+        return link(bundle, board, model_dir, out)
+
+
+def compile_model(
+    file: Annotated[Path, typer.Argument(help="A bundle (.nrv) or a .tflite file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist.", show_default=False)],
+    target: Annotated[str, typer.Option("--target", help="Kernel family.")] = "generic",
+    json: Json = False,
+) -> None:
+    """Compile an int8 model to plain C99: sources, CMakeLists.txt and report.json in one folder."""
+    from quantize.c99 import emit
+
+    report = emit(read_model(file), c_name(file), out, target)
+    if json:
+        emit_json(report.to_json())
+        return
+    emit_table(
+        ("layer", "operator", "output", "MACs"),
+        (
+            (layer.position, layer.operator, "x".join(map(str, layer.output_shape)), layer.macs)
+            for layer in report.layers
+        ),
+    )
+    say(
+        f"{out}: {report.macs:,} MACs, arena {report.arena_bytes:,} bytes, "
+        f"constants {report.constant_bytes:,} bytes"
+    )
+
+
+def build(
+    bundle: Annotated[Path, typer.Argument(help="A bundle (.nrv).", show_default=False)],
+    board: BoardOption,
+    out: Annotated[Path, typer.Option("--out", help="Firmware file to write.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Build the firmware of a bundle for a board."""
+    firmware = build_firmware(Bundle.load(bundle), board, out)
+    if json:
+        emit_json(asdict(firmware))
+        return
+    say(
+        f"{firmware.path} for {firmware.board}: flash {firmware.flash:,} bytes, RAM {firmware.ram:,} bytes, "
+        f"build {firmware.build_id[:12]}, bundle {firmware.bundle_hash[:12]}."
+    )

@@ -1,0 +1,121 @@
+"""`innervate validate` and `innervate run`: against a device, and on one."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from edge.bundle import Bundle
+from edge.engines import Engine
+from edge.errors import InnervateError
+from innervate.output import Json, emit_json, emit_table, note, say
+
+BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.nrv).", show_default=False)]
+
+
+def board_of(url: str) -> str | None:
+    """The board whose firmware this program has to bring itself: that of `host:` and `qemu:BOARD`."""
+    if url == "host:":
+        return "host"
+    return url.removeprefix("qemu:") if url.startswith("qemu:") else None
+
+
+def validate(
+    bundle: BundleArgument,
+    port: Annotated[
+        str,
+        typer.Option(
+            "--port",
+            help="Device URL: qemu:BOARD, host:, /dev/ttyACM0, COM5, socket://HOST:PORT.",
+            show_default=False,
+        ),
+    ],
+    firmware: Annotated[
+        Path | None, typer.Option("--firmware", help="For qemu: and host:; built if not given.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Folder for report.json, JUnit and HTML.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Prove over the link that the device computes what the host does, down to the stage that differs."""
+    from hil_tests.run import validate as prove
+
+    checked = Bundle.load(bundle)
+    with tempfile.TemporaryDirectory(prefix="innervate-validate-") as folder:
+        board = board_of(port)
+        if firmware is None and board is not None:
+            from innervate.verbs.compiling import build_firmware
+
+            note(f"building the firmware for {board}")
+            firmware = build_firmware(checked, board, Path(folder) / "firmware").path
+        result = prove(bundle, port, firmware, report or Path(folder) / "report")
+    if json:
+        emit_json(msgspec.to_builtins(result))
+    else:
+        emit_table(
+            ("stage", "integers compared", "differing"),
+            ((s.stage, s.values, s.differing) for s in result.parity),
+        )
+        say(result.verdict)
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def make_engine(bundle: Bundle, name: str) -> Engine:
+    """The engine of that name for a bundle's model.
+
+    Raises:
+        InnervateError: unknown name, or what it needs is not there (a compiler, a TFLite runtime).
+    """
+    if name == "native":
+        from edge.engines.native import NativeEngine
+        from quantize.c99 import build_shared
+
+        return NativeEngine(build_shared(bundle.model))
+    from edge.engines.tflite import TfliteEngine
+
+    match name:
+        case "tflite":
+            return TfliteEngine(bundle.model, "reference")
+        case "tflite-optimised":
+            return TfliteEngine(bundle.model, "optimised")
+        case "tflite-xnnpack":
+            return TfliteEngine(bundle.model, "xnnpack")
+    raise InnervateError(
+        f"Unknown engine '{name}'", "", "Choose native, tflite, tflite-optimised or tflite-xnnpack"
+    )
+
+
+def run(
+    bundle: BundleArgument,
+    source: Annotated[
+        Path,
+        typer.Option("--source", help="Counts as .csv or .npy, [samples, channels].", show_default=False),
+    ],
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            help="native (generated C, needs a C compiler), tflite, tflite-optimised, tflite-xnnpack.",
+        ),
+    ] = "native",
+    json: Json = False,
+) -> None:
+    """Run a bundle on recorded counts and print a decision a line; --json prints one JSON document a line."""
+    from edge.pipeline import Pipeline
+    from edge.sources.file import FileSource
+
+    checked = Bundle.load(bundle)
+    pipeline = Pipeline(checked, make_engine(checked, engine))
+    fs_hz = checked.signal_path.fs_hz
+    for first, chunk in FileSource(source, checked.signal_path.channels):
+        for decision in pipeline.push(chunk, first):
+            label = None if decision.label is None else checked.labels[decision.label]
+            if json:
+                print(msgspec.json.encode({**msgspec.to_builtins(decision), "label": label}).decode())
+                continue
+            seconds = decision.sample_index / fs_hz
+            print(f"{seconds:10.3f} s  {label or 'no decision':<24} {decision.confidence:.2f}")

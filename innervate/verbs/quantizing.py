@@ -1,0 +1,81 @@
+"""`innervate quantize` and `innervate inspect`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from edge.bundle import Bundle
+from edge.errors import InnervateError
+from innervate.output import Json, emit_json, emit_table, progress, say
+
+
+def quantize(
+    run: Annotated[Path, typer.Argument(help="Folder that `innervate train` wrote.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Bundle to write (.nrv).", show_default=False)],
+    prune: Annotated[
+        float, typer.Option("--prune", min=0.0, max=0.9, help="Share of channels to remove.")
+    ] = 0.0,
+    ptq: Annotated[
+        bool, typer.Option("--ptq", help="Calibrate only; by default quantization-aware training follows.")
+    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Few epochs: to see that all works.")] = False,
+    json: Json = False,
+) -> None:
+    """Prune, quantize to int8 and write a bundle: model, signal path, decision rule, golden vectors, card."""
+    from quantize.convert import quantize as convert
+    from train.run import Run
+
+    with progress() as report:
+        result = convert(
+            Run.load(run), out, prune=prune, mode="ptq" if ptq else "qat", fast=fast, progress=report
+        )
+    if json:
+        emit_json(result.to_json())
+        return
+    emit_table(
+        ("engine", "accuracy", "largest difference (LSB)", "decisions as reference"),
+        ((row.engine, row.accuracy, row.max_lsb, row.agreement) for row in result.table),
+    )
+    say(f"Bundle: {out}. Figures: host, {result.windows:,} test windows.")
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A bundle (.nrv) or a .tflite file.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Layers, shapes, sizes, scales and multiply-accumulates; of a bundle also its signal path and card."""
+    from quantize.inspect import inspect as look
+
+    bundle = Bundle.load(file) if file.suffix == ".nrv" else None
+    table = look(read_model(file), str(file))
+    if json:
+        facts = (
+            {} if bundle is None else {"hash": bundle.hash, "card": bundle.card, "pipeline": bundle.pipeline}
+        )
+        emit_json({**msgspec.to_builtins(facts), "model": table.to_json()})
+        return
+    if bundle is not None:
+        path = bundle.signal_path
+        filters = [f"{f.kind} {'-'.join(f'{edge:g}' for edge in f.edges_hz)} Hz" for f in path.filters]
+        say(f"Bundle {bundle.hash[:12]}: {bundle.task}, labels {', '.join(bundle.labels)}")
+        say(
+            f"Signal path: {len(path.channels)} channels at {path.fs_hz:g} Hz, "
+            f"{', '.join(filters) or 'no filter'}, windows of {path.window} samples every {path.hop}"
+        )
+    emit_table(table.columns, table.rows)
+    say(table.summary)
+
+
+def read_model(file: Path) -> bytes:
+    """Bytes of the `.tflite`, out of its bundle where it lies in one.
+
+    Raises:
+        InnervateError: neither a bundle nor a model, or not readable.
+    """
+    if file.suffix == ".nrv":
+        return Bundle.load(file).model
+    if file.suffix != ".tflite":
+        raise InnervateError("Neither a bundle nor a model", str(file), "Give a .nrv or a .tflite file")
+    return file.read_bytes()
