@@ -1,0 +1,126 @@
+"""Options, the device under test, and the report."""
+
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle
+from edge.engines.tflite import TfliteEngine
+from edge.golden import Golden
+from edge.link import Link
+from edge.pipeline import Pipeline
+from hil_tests.golden import head
+from hil_tests.report import Outcome, ValidationReport
+
+ORDER = ("test_handshake", "test_golden", "test_stream", "test_faults", "test_recovery")
+COUNTS_BYTES = 48_000
+"""Of golden counts that are streamed; traces make it four times as much, at some 10 kB/s."""
+
+_REPORT = pytest.StashKey[ValidationReport]()
+_STARTED = pytest.StashKey[float]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("innervate", "device under test")
+    group.addoption("--device", metavar="URL", help="qemu:BOARD, host:, /dev/ttyACM0, socket://HOST:PORT")
+    group.addoption("--bundle", type=Path, metavar="X.nrv", help="what the device must compute")
+    group.addoption("--firmware", type=Path, metavar="FILE", help="for qemu: and host:, what to run")
+    group.addoption(
+        "--recording", type=Path, metavar="COUNTS.npy", help="integers [samples, channels] to stream"
+    )
+    group.addoption("--report-dir", type=Path, metavar="DIR", help="where report.json goes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.option.device or not config.option.bundle:
+        raise pytest.UsageError("give --device URL and --bundle X.nrv")
+    config.stash[_REPORT] = ValidationReport(config.option.device, "")
+    config.stash[_STARTED] = time.monotonic()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """From the question who the device is to the attempts to upset it."""
+    items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    outcome = yield
+    if outcome.when == "call" or not outcome.passed:
+        message = "" if outcome.passed else _last_line(outcome)
+        item.config.stash[_REPORT].tests.append(
+            Outcome(item.name, outcome.outcome, round(outcome.duration, 3), message)
+        )
+    return outcome
+
+
+def _last_line(outcome: pytest.TestReport) -> str:
+    crash = getattr(outcome.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else outcome.longreprtext
+    return text.splitlines()[0].removeprefix("AssertionError: ") if text else ""
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    report = session.config.stash[_REPORT]
+    report.passed = exitstatus == 0 and bool(report.tests)
+    report.seconds = round(time.monotonic() - session.config.stash[_STARTED], 3)
+    if session.config.option.report_dir is not None:
+        report.save(session.config.option.report_dir)
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig: pytest.Config) -> ValidationReport:
+    return pytestconfig.stash[_REPORT]
+
+
+@pytest.fixture(scope="session")
+def bundle(pytestconfig: pytest.Config, report: ValidationReport) -> Bundle:
+    loaded = Bundle.load(pytestconfig.option.bundle)
+    report.bundle_hash = loaded.hash
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def device_link(pytestconfig: pytest.Config, bundle: Bundle, report: ValidationReport) -> Iterator[Link]:
+    """Open the one connection of the run."""
+    with Link.open(pytestconfig.option.device, pytestconfig.option.firmware, bundle.hash) as link:
+        assert link.info is not None
+        report.info = {
+            name: value.hex() if isinstance(value, bytes) else value
+            for name, value in vars(link.info).items()
+        }
+        yield link
+
+
+@pytest.fixture
+def link(device_link: Link) -> Link:
+    """Return the connection, with counters of frames at zero and nothing half said."""
+    device_link.hello()
+    return device_link
+
+
+@pytest.fixture
+def pipeline(bundle: Bundle) -> Pipeline:
+    """Return the host's side of the comparison, on the kernels that define the truth."""
+    return Pipeline(bundle, TfliteEngine(bundle.model, "reference"))
+
+
+@pytest.fixture(scope="session")
+def golden(bundle: Bundle) -> Golden:
+    """Return the bundle's golden vectors, as many as a slow line takes in seconds."""
+    path = bundle.signal_path
+    width = (path.counts_bits + 7) // 8
+    affordable = COUNTS_BYTES // (width * len(path.channels))
+    return head(bundle.golden, max(affordable, path.settle + path.window + 2 * path.hop))
+
+
+@pytest.fixture(scope="session")
+def recording(pytestconfig: pytest.Config, golden: Golden) -> NDArray[np.integer[Any]]:
+    """Return counts [samples, channels] to stream: the recording given, else the golden ones."""
+    path = pytestconfig.option.recording
+    return golden.counts if path is None else np.load(path, allow_pickle=False)
