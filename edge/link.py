@@ -74,7 +74,6 @@ class Link:
         self.info: Info | None = None
         self._sequence = 0
         self._pieces = bytearray()
-        self._messages: deque[wire.Message] = deque()
 
     @classmethod
     def open(cls, url: str, firmware: Path | None = None, bundle_hash: str | None = None) -> Self:
@@ -111,7 +110,6 @@ class Link:
             InnervateError: no answer, another protocol version, firmware of another bundle.
         """
         self.decoder.restart()
-        self._messages.clear()
         self.device.write(b"\0")  # ends whatever half frame the line holds
         info = self._ask(Hello(), Info)
         theirs = info.bundle_hash.hex()
@@ -153,12 +151,10 @@ class Link:
         progress = time.monotonic()
         while waiting or under_way:
             while waiting:
-                frame = frames.encode(Samples.ID, self._sequence, waiting[0].encode())
-                if under_way and sum(size for _, size in under_way) + len(frame) > info.credit:
+                if under_way and sum(size for _, size in under_way) + frames.WIRE_MAX > info.credit:
                     break
-                waiting.popleft()
-                under_way.append((self._sequence, len(frame)))
-                self._sequence = (self._sequence + 1) & 0xFFFF
+                sequence, frame = self.frame(waiting.popleft())
+                under_way.append((sequence, len(frame)))
                 self.device.write(frame)
             for message in self.receive():
                 progress = time.monotonic()
@@ -169,7 +165,7 @@ class Link:
                     case Refused():
                         raise self._refused(message)
                     case _:
-                        yield from self._event(message)
+                        yield from self.events(message)
             self._check_silence(progress)
 
     def listen(self, seconds: float) -> Iterator[Decision | Traced]:
@@ -177,7 +173,7 @@ class Link:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for message in self.receive():
-                yield from self._event(message)
+                yield from self.events(message)
 
     def run_model(self, window: NDArray[np.int8]) -> tuple[NDArray[np.int8], int]:
         """Run the model alone on an int8 window [window, channels]; ends a stream.
@@ -230,10 +226,20 @@ class Link:
 
     def send(self, message: wire.Message) -> int:
         """Send one message at once, without regard to credit; returns its sequence number."""
-        sequence = self._sequence
-        self.device.write(frames.encode(message.ID, sequence, message.encode()))
-        self._sequence = (sequence + 1) & 0xFFFF
+        sequence, frame = self.frame(message)
+        self.device.write(frame)
         return sequence
+
+    @property
+    def next_sequence(self) -> int:
+        """Number that the next frame will have."""
+        return self._sequence
+
+    def frame(self, message: wire.Message) -> tuple[int, bytes]:
+        """Return the next sequence number and a frame that carries it, for the caller to send."""
+        sequence = self._sequence
+        self._sequence = (sequence + 1) & 0xFFFF
+        return sequence, frames.encode(message.ID, sequence, message.encode())
 
     def receive(self) -> list[wire.Message]:
         """Return the messages that have come, after at most a short wait; unknown ones are dropped."""
@@ -252,30 +258,8 @@ class Link:
                 continue
         return found
 
-    def _ask(self, question: wire.Message, answer: type[_M]) -> _M:
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while time.monotonic() < deadline:
-            self.send(question)
-            again = time.monotonic() + ASK_AGAIN_SECONDS
-            while time.monotonic() < again:
-                for message in self.receive():
-                    if isinstance(message, answer):
-                        return message
-        raise self._silent()
-
-    def _confirm(self, sequence: int, other: Callable[[wire.Message], None] = lambda _: None) -> None:
-        """Wait for the Ack of a frame; whatever else comes goes to ``other``."""
-        progress = time.monotonic()
-        while True:
-            for message in self.receive():
-                if isinstance(message, Ack) and message.seq == sequence:
-                    return
-                if isinstance(message, Refused) and message.seq == sequence:
-                    raise self._refused(message)
-                other(message)
-            self._check_silence(progress)
-
-    def _event(self, message: wire.Message) -> Iterator[Decision | Traced]:
+    def events(self, message: wire.Message) -> Iterator[Decision | Traced]:
+        """Yield the decision or the stage that a message brings or completes, if it does."""
         info = self._known()
         match message:
             case DecisionMade():
@@ -299,6 +283,29 @@ class Link:
                 _append(self._pieces, message.offset, message.data)
                 if len(self._pieces) == info.labels:
                     yield Traced("output", message.window_index, np.frombuffer(bytes(self._pieces), np.int8))
+
+    def _ask(self, question: wire.Message, answer: type[_M]) -> _M:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < deadline:
+            self.send(question)
+            again = time.monotonic() + ASK_AGAIN_SECONDS
+            while time.monotonic() < again:
+                for message in self.receive():
+                    if isinstance(message, answer):
+                        return message
+        raise self._silent()
+
+    def _confirm(self, sequence: int, other: Callable[[wire.Message], None] = lambda _: None) -> None:
+        """Wait for the Ack of a frame; whatever else comes goes to ``other``."""
+        progress = time.monotonic()
+        while True:
+            for message in self.receive():
+                if isinstance(message, Ack) and message.seq == sequence:
+                    return
+                if isinstance(message, Refused) and message.seq == sequence:
+                    raise self._refused(message)
+                other(message)
+            self._check_silence(progress)
 
     def _known(self) -> Info:
         if self.info is None:
@@ -330,7 +337,7 @@ class Link:
 
 
 def _append(pieces: bytearray, offset: int, data: bytes) -> None:
-    """Add a piece; offset 0 starts anew, one that does not follow the last is dropped, and so are the next."""
+    """Add a piece; offset 0 starts anew, one that does not follow the last is dropped with all after it."""
     if offset == 0:
         pieces.clear()
     if offset == len(pieces):

@@ -125,9 +125,8 @@ def _sources(bundle: Bundle, board: Board, model_dir: Path) -> dict[str, bytes]:
             if path.suffix in (".c", ".h", ".ld"):
                 files[f"{room}/{path.name}"] = path.read_bytes()
     # Kernels may bring core files along; one copy is linked.
-    for path in [path for path in files if path.startswith("model/")]:
-        if path.replace("model/", "core/", 1) in files:
-            del files[path]
+    for twin in [name.replace("core/", "model/", 1) for name in files if name.startswith("core/")]:
+        files.pop(twin, None)
     files["generated/messages.h"] = c_header().encode()
     files["generated/config.h"] = config_h(
         bundle.signal_path, len(bundle.labels), _model_name(model_dir)

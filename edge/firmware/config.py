@@ -68,7 +68,7 @@ def config_c(
 ) -> str:
     """Return config.c: the constants that config.h declares. ``build_id`` 16 bytes, ``bundle_hash`` 32."""
     sections = [
-        f"    {{{_list(section.b)}, {_list(section.a)}, {_list(section.a_low)}, {_list(section.weights if section.feedback else (0, 0))}}},\n"
+        f"    {{{_list(section.b)}, {_list(section.a)}, {_list(section.a_low)}, {_list(_weights(section))}}},\n"
         for section in path.sections
     ]
     cascade = "".join(sections) or "    {{0, 0, 0}, {0, 0}, {0, 0}, {0, 0}},\n"
