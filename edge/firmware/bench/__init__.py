@@ -1,0 +1,1 @@
+"""Runs generated C on emulated microcontrollers and counts its instructions."""
