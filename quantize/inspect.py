@@ -1,0 +1,132 @@
+"""What is in a `.tflite` file: a table of its layers."""
+
+from dataclasses import asdict, dataclass
+
+from edge.errors import InnervateError
+from quantize.c99.arena import plan
+from quantize.c99.emitter import arena_buffers
+from quantize.c99.lowering import lower
+from quantize.tflite_model import Model, Tensor
+from quantize.tflite_reader import read_model
+
+COLUMNS = ("layer", "operator", "output", "shape", "MACs", "constant bytes", "scale", "zero point")
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One operator; scale and zero point are those of its output."""
+
+    position: int  # from 1
+    operator: str
+    output: str
+    input_shapes: list[list[int]]
+    output_shape: list[int]
+    macs: int
+    constant_bytes: int  # weights and biases in the file
+    scale: float
+    zero_point: int
+
+    def row(self) -> tuple[str, ...]:
+        """Return the cells of a table, in the order of `COLUMNS`."""
+        shape = " x ".join(map(str, self.output_shape))
+        # Converters join the names of everything they fused; the last says most.
+        name = self.output.rsplit(";", 1)[-1]
+        return (
+            str(self.position),
+            self.operator,
+            name if len(name) <= 40 else f"...{name[-37:]}",
+            shape,
+            f"{self.macs:,}" if self.macs else "",
+            f"{self.constant_bytes:,}" if self.constant_bytes else "",
+            f"{self.scale:.6g}",
+            str(self.zero_point),
+        )
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A file's layers and totals."""
+
+    file_bytes: int
+    inputs: list[list[int]]
+    outputs: list[list[int]]
+    layers: list[LayerFacts]
+    macs: int
+    constant_bytes: int
+    arena_bytes: int | None  # of generated C; None where it cannot be generated
+    refusal: str  # why it cannot; empty where it can
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the table's head."""
+        return COLUMNS
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the table's body."""
+        return [layer.row() for layer in self.layers]
+
+    @property
+    def summary(self) -> str:
+        """Return the totals as a sentence."""
+        arena = self.refusal or f"generated C needs an arena of {self.arena_bytes:,} bytes."
+        return (
+            f"{len(self.layers)} layers, {self.macs:,} multiply-accumulates, {self.file_bytes:,} bytes of file, "
+            f"{self.constant_bytes:,} of them weights and biases; {arena}"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def _constant_bytes(tensors: list[Tensor]) -> int:
+    return sum(t.data.nbytes for t in tensors if t.data is not None)
+
+
+def _layers(model: Model, macs: dict[int, int]) -> list[LayerFacts]:
+    layers = []
+    for operator in model.operators:
+        inputs = [model.tensors[i] for i in operator.inputs if i != -1]
+        output = model.tensors[operator.outputs[0]]
+        layers.append(
+            LayerFacts(
+                operator.position + 1,
+                operator.name,
+                output.name,
+                [list(t.shape) for t in inputs if t.data is None],
+                list(output.shape),
+                macs.get(operator.position, 0),
+                _constant_bytes(inputs),
+                output.scale,
+                output.zero_point,
+            )
+        )
+    return layers
+
+
+def inspect(tflite: bytes, where: str = "") -> Inspection:
+    """Look into a `.tflite` file.
+
+    Raises:
+        InnervateError: it is damaged, or has an operator that is not supported.
+    """
+    model = read_model(tflite, where)
+    arena, refusal, macs = None, "", {}
+    try:
+        program = lower(model)
+        macs = {step.operator.position: step.macs for step in program.steps}
+        arena = plan(arena_buffers(program)).size
+    except InnervateError as error:
+        refusal = str(error)
+    layers = _layers(model, macs)
+    return Inspection(
+        len(tflite),
+        [list(model.tensors[i].shape) for i in model.inputs],
+        [list(model.tensors[i].shape) for i in model.outputs],
+        layers,
+        sum(layer.macs for layer in layers),
+        _constant_bytes([t for t in model.tensors if t.data is not None]),
+        arena,
+        refusal,
+    )
