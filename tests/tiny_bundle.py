@@ -80,7 +80,8 @@ def tiny_counts(samples: int = 700, seed: int = 2) -> NDArray[np.int32]:
     counts = rng.normal(0, strength)
     third = samples // 3
     counts[third : third + 30] *= 20
-    return np.clip(np.rint(counts), -(1 << 15), (1 << 15) - 1).astype(np.int32)
+    rounded: NDArray[np.int32] = np.clip(np.rint(counts), -(1 << 15), (1 << 15) - 1).astype(np.int32)
+    return rounded
 
 
 def make_golden(path: SignalPath, rule: DecisionRule, model: bytes, counts: NDArray[np.int32]) -> Golden:

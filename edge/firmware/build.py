@@ -44,8 +44,8 @@ class Firmware:
     """A firmware file and what is known of it.
 
     ``build_id`` is 32 hex digits over all sources, the bundle and the flags; equal ids are equal bytes with
-    the same compiler. Sizes in bytes as the linker counts them: ``flash`` code and constants, ``ram`` data and
-    stack (``host``: of the process's file, for comparison only). ``largest_frames``: functions with the
+    the same compiler. Sizes in bytes as the linker counts them: ``flash`` code and constants, ``ram`` data
+    and stack (``host``: of the process's file, for comparison only). ``largest_frames``: functions with the
     largest stack frames.
     """
 

@@ -1,0 +1,44 @@
+"""The hardware-in-the-loop suite passes on the native and on the emulated device."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from edge.errors import InnervateError
+from hil_tests.report import JUNIT_FILE, REPORT_FILE, ValidationReport
+from hil_tests.run import validate
+from tests.tiny_bundle import tiny_bundle, tiny_graph
+from tests.tiny_firmware import build_tiny, need_board
+
+STAGES = ["filtered", "window", "output", "decision", "model"]
+
+
+@pytest.mark.parametrize(("url", "board"), [("host:", "host"), ("qemu:netduinoplus2", "netduinoplus2")])
+def test_suite_passes(url: str, board: str, tmp_path: Path) -> None:
+    need_board(board, emulator=True)
+    bundle = tiny_bundle()
+    bundle.save(tmp_path / "tiny.nrv")
+    firmware = build_tiny(bundle, board, tmp_path)
+    lines: list[str] = []
+    report = validate(tmp_path / "tiny.nrv", url, firmware.path, tmp_path / "report", progress=lines.append)
+    assert report.passed, [test for test in report.tests if test.outcome != "passed"]
+    assert [stage.stage for stage in report.parity] == STAGES
+    assert [stage.differing for stage in report.parity] == [0] * len(STAGES)
+    assert report.parity[0].values == bundle.golden.filtered.size
+    assert report.bundle_hash == bundle.hash
+    assert report.info["build_id"] == firmware.build_id
+    assert report.status["samples"] == len(bundle.golden.counts)
+    assert report.timing is not None
+    assert len(lines) == len(report.tests)
+    assert ValidationReport.load(tmp_path / "report") == report
+    cases = ElementTree.parse(tmp_path / "report" / JUNIT_FILE).getroot().iter("testcase")
+    assert len(list(cases)) == len(report.tests)
+
+
+def test_firmware_of_another_bundle_is_told_before_any_test(tmp_path: Path) -> None:
+    firmware = build_tiny(tiny_bundle(), "host", tmp_path)
+    tiny_bundle(graph=tiny_graph(seed=7)).save(tmp_path / "other.nrv")
+    with pytest.raises(InnervateError, match="built from another bundle"):
+        validate(tmp_path / "other.nrv", "host:", firmware.path, tmp_path / "report")
+    assert not (tmp_path / "report" / REPORT_FILE).exists()
