@@ -17,7 +17,7 @@ from edge.errors import InnervateError
 from quantize.bundle_maker import make_bundle
 from quantize.c99 import build_shared
 from quantize.calibrate import calibrate
-from quantize.graph import read_graph
+from quantize.extract import read_graph
 from quantize.lower import lower
 from quantize.network import Network
 from quantize.prune import prune as remove_channels

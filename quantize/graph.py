@@ -4,17 +4,11 @@ Shapes and weights are in TFLite's order (NHWC, weights OHWI). Real value = scal
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from edge.errors import InnervateError
-from quantize.network import INPUT, Add, Conv, Dense, Padding, Pool, Shape
-from quantize.qat import UNSIGNED_OFFSET, QuantNetwork
-
-INT32_MAX: Final = 2**31 - 1
 SOFTMAX_SCALE: Final = 1 / 256
 SOFTMAX_ZERO_POINT: Final = -128
 
@@ -57,7 +51,7 @@ class QuantLayer:
     kernel: tuple[int, int] = (1, 1)
     same: bool = False
     multiplier: int = 1
-    padding: Padding = (0, 0, 0, 0)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -76,101 +70,3 @@ class QuantGraph:
     def output(self) -> Tensor:
         """Probabilities, int8 with scale 1/256 and zero point -128."""
         return self.tensors[self.layers[-1].output]
-
-
-def read_graph(model: QuantNetwork) -> QuantGraph:
-    """Read the integers of a calibrated network, with a softmax after its logits.
-
-    Raises:
-        InnervateError: a scale that is not finite and positive, or a channel that could overflow int32.
-    """
-    model.eval()
-    network = model.network
-    with torch.no_grad():
-        values = model.values(torch.zeros(1, *network.input_shape))
-    tensors = [_tensor("window", network.input_shape, values[0])]
-    layers: list[QuantLayer] = []
-    made = [0]  # tensor that holds each value: the input, then every layer's output
-    for index, layer in enumerate(network.layers):
-        inputs = tuple(made[source - INPUT] for source in layer.inputs)
-        source = values[layer.inputs[0] - INPUT]
-        if isinstance(layer, Conv) and any(layer.padding) and not layer.same:
-            tensors.append(_padded(tensors[inputs[0]], f"{layer.name}.pad", layer.padding))
-            inputs, padded = (len(tensors) - 1,), inputs
-            layers.append(QuantLayer("pad", f"{layer.name}.pad", padded, inputs[0], padding=layer.padding))
-        tensors.append(_tensor(layer.name, layer.shape, values[index + 1]))
-        output = len(tensors) - 1
-        made.append(output)
-        match layer:
-            case Conv():
-                depthwise = layer.groups > 1
-                weights, scales, bias = _parameters(model, index, layer, source)
-                # OIHW to OHWI; a depthwise filter is stored as [1, kh, kw, channels * multiplier].
-                order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
-                weights = np.ascontiguousarray(weights.transpose(order))
-                layers.append(QuantLayer(
-                    "depthwise" if depthwise else "conv", layer.name, inputs, output, layer.relu,
-                    weights, scales, bias, layer.stride, layer.dilation, same=layer.same,
-                    multiplier=len(layer.weight) // layer.groups,
-                ))  # fmt: skip
-            case Dense():
-                weights, scales, bias = _parameters(model, index, layer, source)
-                in_shape = network.shape_of(layer.inputs[0])
-                if len(in_shape) == 3:  # torch flattens (C, H, W), the file's tensors are (H, W, C)
-                    weights = weights.reshape(-1, *in_shape).transpose(0, 2, 3, 1).reshape(len(weights), -1)
-                weights = np.ascontiguousarray(weights)
-                layers.append(
-                    QuantLayer("dense", layer.name, inputs, output, layer.relu, weights, scales, bias)
-                )
-            case Pool():
-                stride, kernel, same = layer.stride, layer.kernel, layer.same
-                layers.append(
-                    QuantLayer(
-                        layer.kind, layer.name, inputs, output, stride=stride, kernel=kernel, same=same
-                    )
-                )
-            case Add():
-                layers.append(QuantLayer("add", layer.name, inputs, output, layer.relu))
-    tensors.append(Tensor("probabilities", tensors[-1].shape, SOFTMAX_SCALE, SOFTMAX_ZERO_POINT))
-    layers.append(QuantLayer("softmax", "softmax", (len(tensors) - 2,), len(tensors) - 1))
-    return QuantGraph(tuple(tensors), tuple(layers))
-
-
-def _tensor(name: str, shape: Shape, value: Any) -> Tensor:
-    scale = float(value.scale)
-    if not (np.isfinite(scale) and scale > 0):
-        raise InnervateError(
-            f"the output scale is {scale}", name, "Calibrate on windows that excite this layer"
-        )
-    nhwc = (1, *shape[1:], shape[0])
-    return Tensor(name, nhwc, scale, 0 if value.signed else -UNSIGNED_OFFSET)
-
-
-def _padded(source: Tensor, name: str, padding: Padding) -> Tensor:
-    top, bottom, left, right = padding
-    batch, height, width, channels = source.shape
-    shape = (batch, height + top + bottom, width + left + right, channels)
-    return Tensor(name, shape, source.scale, source.zero_point)
-
-
-def _parameters(
-    model: QuantNetwork, index: int, layer: Conv | Dense, source: Any
-) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int32]]:
-    """Integers of a layer in torch's order; checked so that no input can overflow the int32 accumulator."""
-    module: Any = model.weighted[str(index)]
-    with torch.no_grad():
-        quant_weight = module.quant_weight()
-        quant_bias = module.bias_quant(module.bias, source, quant_weight)
-    weights = quant_weight.int().numpy().astype(np.int8)
-    bias = quant_bias.int().numpy().astype(np.int64)
-    # |q - zero point| <= 255 for unsigned, 128 for signed inputs.
-    reach = 128 if source.signed else 255
-    bound = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1) * reach + np.abs(bias)
-    if bound.max() > INT32_MAX:
-        raise InnervateError(
-            f"output channel {int(bound.argmax())} can overflow its 32-bit accumulator",
-            layer.name,
-            "Prune the channel, or train with weight decay so that its weights do not vanish beside its bias",
-        )
-    scales = quant_weight.scale.reshape(-1).numpy().astype(np.float32)
-    return weights, np.broadcast_to(scales, len(weights)).copy(), bias.astype(np.int32)

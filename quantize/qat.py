@@ -20,8 +20,9 @@ from quantize.network import INPUT, Add, Conv, Dense, Layer, Network, Pool
 INPUT_SCALE: Final = 1 / 128
 UNSIGNED_OFFSET: Final = 128
 """What is taken from an unsigned 8-bit value to store it as int8."""
-MIN_WEIGHT_SCALE: Final = 2.0**-18
-"""Keeps int32 biases far from overflow in channels whose weights have all but vanished."""
+MIN_WEIGHT_RANGE: Final = 2.0**-11
+"""A channel's largest weight is taken as at least this, so that where the weights have all but vanished the
+scale does not, and with it the int32 bias stays in range."""
 PERCENTILE: Final = 99.99
 """Of the activations seen in calibration, the share that is not clipped, in percent."""
 
@@ -113,7 +114,7 @@ def _weighted(layer: Conv | Dense) -> nn.Module:
     quantizers = {
         "bias": True,
         "weight_quant": Int8WeightPerChannelFloat,
-        "weight_scaling_min_val": MIN_WEIGHT_SCALE,
+        "weight_scaling_min_val": MIN_WEIGHT_RANGE,
         "bias_quant": Int32Bias,
     }
     if isinstance(layer, Conv):

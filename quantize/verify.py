@@ -1,4 +1,4 @@
-"""One table of what every executor makes of the same windows, and how far it is from the reference kernels."""
+"""One table of what every executor makes of the same windows, and how far from the reference kernels."""
 
 from collections.abc import Callable
 from typing import Final
@@ -138,7 +138,8 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 def to_int8(probabilities: NDArray[np.float32]) -> NDArray[np.int8]:
     """Probabilities as an int8 softmax gives them: scale 1/256, zero point -128."""
     steps = np.rint(probabilities.astype(np.float64) * 256) - 128
-    return np.clip(steps, -128, 127).astype(np.int8)
+    stored: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8)
+    return stored
 
 
 def _accuracy(outputs: NDArray[np.float32] | NDArray[np.int8], y: NDArray[np.int64]) -> float:
