@@ -71,7 +71,7 @@ class Inspection:
         """Return the totals as a sentence."""
         arena = self.refusal or f"generated C needs an arena of {self.arena_bytes:,} bytes."
         return (
-            f"{len(self.layers)} layers, {self.macs:,} multiply-accumulates, {self.file_bytes:,} bytes of file, "
+            f"{len(self.layers)} layers, {self.macs:,} multiply-accumulates, {self.file_bytes:,} bytes, "
             f"{self.constant_bytes:,} of them weights and biases; {arena}"
         )
 

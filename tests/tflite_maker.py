@@ -1,4 +1,4 @@
-"""Writes small `.tflite` files for tests with the schema's object API: a call a tensor, a call an operator."""
+"""Writes small `.tflite` files for tests with the schema object API: a call a tensor, a call an operator."""
 
 from collections.abc import Sequence
 from typing import Any
