@@ -34,20 +34,23 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         a: denominator a1, a2, Q2.30; a0 = 1.
         feedback: whether rounding errors are fed back.
         weights: of the past two rounding errors, in 64ths; used with feedback only.
-        a_low: the 16 bits below `a`: a1 is a[0] / 2^30 + a_low[0] / 2^46.
+        b_low: the 16 bits below `b`: b0 is b[0] / 2^30 + b_low[0] / 2^46.
+        a_low: and below `a`.
     """
 
     b: tuple[int, int, int]
     a: tuple[int, int]
     feedback: bool = False
     weights: tuple[int, int] = (128, -64)
+    b_low: tuple[int, int, int] = (0, 0, 0)
     a_low: tuple[int, int] = (0, 0)
 
     def coefficients(self) -> tuple[float, float, float, float, float, float]:
         """Return the section as a row of scipy's `sos`: b0, b1, b2, 1, a1, a2."""
-        one = float(COEFFICIENT_ONE)
-        a1, a2 = (high / one + low / (one * 65536) for high, low in zip(self.a, self.a_low, strict=True))
-        return self.b[0] / one, self.b[1] / one, self.b[2] / one, 1.0, a1, a2
+        scale = 2.0**46
+        b0, b1, b2 = ((high * 65536 + low) / scale for high, low in zip(self.b, self.b_low, strict=True))
+        a1, a2 = ((high * 65536 + low) / scale for high, low in zip(self.a, self.a_low, strict=True))
+        return b0, b1, b2, 1.0, a1, a2
 
 
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -150,7 +153,9 @@ def _check_section(section: Section, where: str) -> None:
     for name in ("b", "a"):
         values = getattr(section, name)
         _check(all(abs(v) <= _INT32_MAX for v in values), where, f"{name} must lie within +-2 in Q2.30")
-    _check(all(abs(v) <= 1 << 16 for v in section.a_low), where, "a_low must lie within +-2^16")
+    for name in ("b_low", "a_low"):
+        values = getattr(section, name)
+        _check(all(abs(v) <= 1 << 16 for v in values), where, f"{name} must lie within +-2^16")
     w1, w2 = section.weights
     _check(abs(w1) <= 128 and abs(w2) <= 64, where, "weights must lie within +-128 and +-64")
 
@@ -174,7 +179,8 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
     path.validate()
     cascade = ffi.new("nrv_section_t[]", max(1, len(path.sections)))
     for target, section in zip(cascade, path.sections, strict=False):
-        target.b, target.a, target.a_low = section.b, section.a, section.a_low
+        target.b, target.a = section.b, section.a
+        target.b_low, target.a_low = section.b_low, section.a_low
         target.weight = section.weights if section.feedback else (0, 0)
     multiplier = ffi.new("int32_t[]", path.multiplier)
     right_shift = ffi.new("uint8_t[]", path.right_shift)

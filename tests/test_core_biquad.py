@@ -43,7 +43,8 @@ def model(sections: tuple[Section, ...], samples: list[int]) -> list[int]:
         out = []
         for x0 in samples:
             acc = s.b[0] * x0 + s.b[1] * x1 + s.b[2] * x2 - s.a[0] * y1 - s.a[1] * y2 + w1 * e1 + w2 * e2
-            acc -= (s.a_low[0] * y1 + s.a_low[1] * y2) >> 16
+            low = s.b_low[0] * x0 + s.b_low[1] * x1 + s.b_low[2] * x2 - s.a_low[0] * y1 - s.a_low[1] * y2
+            acc += low >> 16
             acc = (acc + (1 << 29) + (1 << 63)) % (1 << 64) - (1 << 63)
             y0 = acc >> 30
             e0 = (acc - (1 << 29) - (y0 << 30)) >> 6
@@ -56,6 +57,7 @@ def model(sections: tuple[Section, ...], samples: list[int]) -> list[int]:
 
 
 coefficient = st.integers(-(2**31) + 1, 2**31 - 1)
+low_bits = st.integers(-65536, 65536)
 weight_pair = st.tuples(st.integers(-128, 128), st.integers(-64, 64))
 
 
@@ -67,7 +69,8 @@ def wild_section(draw: st.DrawFn) -> Section:
         a=(draw(coefficient), draw(coefficient)),
         feedback=draw(st.booleans()),
         weights=draw(weight_pair),
-        a_low=(draw(st.integers(-65536, 65536)), draw(st.integers(-65536, 65536))),
+        b_low=draw(st.just((0, 0, 0)) | st.tuples(low_bits, low_bits, low_bits)),
+        a_low=draw(st.just((0, 0)) | st.tuples(low_bits, low_bits)),
     )
 
 

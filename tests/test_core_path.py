@@ -182,7 +182,8 @@ GOOD = path_of(DESIGN.sections, bits=16, shift=DESIGN.shift, channels=2)
         ({"sections": (Section((1 << 31, 0, 0), (0, 0)),)}, r"sections\[0\]"),
         ({"sections": (Section((0, 0, 0), (-(1 << 31), 0)),)}, r"sections\[0\]"),
         ({"sections": (Section((0, 0, 0), (0, 0), True, (129, 0)),)}, r"sections\[0\]"),
-        ({"sections": (Section((0, 0, 0), (0, 0), True, (0, 0), (1 << 17, 0)),)}, r"sections\[0\]"),
+        ({"sections": (Section((0, 0, 0), (0, 0), b_low=(0, 0, 1 << 17)),)}, r"sections\[0\]"),
+        ({"sections": (Section((0, 0, 0), (0, 0), a_low=(1 << 17, 0)),)}, r"sections\[0\]"),
         ({"sections": (Section((0, 0, 0), (0, 0)),) * 65}, "sections"),
     ],
 )

@@ -45,6 +45,11 @@ _FEEDBACK_WORTH = 1.25
 _EXACT = 1e-9
 """Ratios of numerator coefficients closer than this to whole numbers are whole: zeros at z = 1 or -1."""
 
+_GAIN_ERROR = 2.0**-26
+"""A numerator whose rounding changes its gain by more (-156 dB) gets its low bits."""
+
+Triple = tuple[int, int, int]
+
 
 class Design(NamedTuple):
     """What a SignalPath needs to know of its filters; attributes as there."""
@@ -191,11 +196,12 @@ def _quantise(rows: Floats) -> tuple[Section, ...]:
     sections = []
     for row in rows:
         poles = _PoleNoise(row)
-        high, low = _split(row[4:])
+        a1, a2 = (_split(round(a * COEFFICIENT_ONE * 65536)) for a in row[4:].tolist())
         weights = poles.best_weights()
         gain = poles.power(1.0, -weights[0] / 64, -weights[1] / 64)
         feedback = poles.power(1.0, 0.0, 0.0) > _FEEDBACK_WORTH * gain
-        plain = Section(poles.best_numerator(), high, a_low=low)
+        b, b_low = poles.best_numerator()
+        plain = Section(b, (a1[0], a2[0]), b_low=b_low, a_low=(a1[1], a2[1]))
         sections.append(msgspec.structs.replace(plain, feedback=True, weights=weights) if feedback else plain)
     return tuple(sections)
 
@@ -225,32 +231,34 @@ class _PoleNoise:
         )
         return min(near, key=lambda w: self.power(1.0, -w[0] / 64, -w[1] / 64))
 
-    def best_numerator(self) -> tuple[int, int, int]:
-        """Place the zeros: b in Q2.30, those at z = 1 and z = -1 exactly there.
+    def best_numerator(self) -> tuple[Triple, Triple]:
+        """Place the zeros: b in Q2.30 and the 16 bits below, with zeros at z = 1 and z = -1 exactly there.
 
         Zeros elsewhere on the unit circle (notches) stay on it, at the lattice point with the least error at
-        the output: close poles amplify what rounding does to them.
+        the output: close poles amplify what rounding does to them. Low bits are for small numerators.
         """
         exact = self._row[:3] * COEFFICIENT_ONE
         b0, b1, b2 = (round(v) for v in exact.tolist())
         ratios = [float(v) for v in self._row[1:3] / self._row[0]]
+        none = (0, 0, 0)
         if all(abs(r - round(r)) < _EXACT for r in ratios):
-            return b0, round(ratios[0]) * b0, round(ratios[1]) * b0
+            fine = round(float(exact[0]) * 65536)
+            if abs(fine - b0 * 65536) < _GAIN_ERROR * fine:
+                fine = b0 * 65536
+            parts = [_split(fine * whole) for whole in (1, round(ratios[0]), round(ratios[1]))]
+            return (parts[0][0], parts[1][0], parts[2][0]), (parts[0][1], parts[1][1], parts[2][1])
         if abs(ratios[1] - 1) > _EXACT:
-            return b0, b1, b2
+            return (b0, b1, b2), none
         near = ((b0 + i, b1 + j, b0 + i) for i, j in product(range(-4, 5), range(-8, 9)))
         limit = 2 * COEFFICIENT_ONE - 1
-        return min(
-            (b for b in near if max(map(abs, b)) <= limit), key=lambda b: self.power(*(np.array(b) - exact))
-        )
+        fitting = (b for b in near if max(map(abs, b)) <= limit)
+        return min(fitting, key=lambda b: self.power(*(np.array(b) - exact))), none
 
 
-def _split(a: Floats) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Split a1, a2 into Q2.30 and the 16 bits below."""
-    scaled = [round(float(value) * COEFFICIENT_ONE * 65536) for value in a]
-    high = [(value + 32768) >> 16 for value in scaled]
-    low = [value - (h << 16) for value, h in zip(scaled, high, strict=True)]
-    return (high[0], high[1]), (low[0], low[1])
+def _split(fine: int) -> tuple[int, int]:
+    """Split a coefficient with 46 fraction bits into Q2.30, rounded, and what is left below."""
+    high = (fine + 32768) >> 16
+    return high, fine - (high << 16)
 
 
 def _check_noise(proof: Proof, shift: int, filters: Sequence[Filter]) -> None:
@@ -298,7 +306,7 @@ def normalise(
     multipliers, shifts = [], []
     for c in range(filtered.shape[1]):
         top = float(np.percentile(magnitude[:, c], percentile))
-        if top < 127:
+        if top <= 127:
             name = channels[c] if channels else str(c)
             raise InnervateError(
                 "the channel is flat in the training recordings",
@@ -306,9 +314,6 @@ def normalise(
                 "Leave it out or mend its electrode",
             )
         mantissa, exponent = math.frexp(127 / top)
-        multiplier = round(mantissa * 2**31)
-        if multiplier == 1 << 31:
-            multiplier, exponent = 1 << 30, exponent + 1
-        multipliers.append(multiplier)
+        multipliers.append(min(round(mantissa * 2**31), 2**31 - 1))
         shifts.append(-exponent)
     return tuple(multipliers), tuple(shifts)

@@ -14,7 +14,10 @@ static void run_section(const nrv_section_t *section, int32_t x1, int32_t x2, in
     const int32_t b0 = section->b[0], b1 = section->b[1], b2 = section->b[2];
     /* Negated, so that every product is an addition: one SMLAL each on Armv7E-M. */
     const int32_t c1 = -section->a[0], c2 = -section->a[1];
-    const int32_t low1 = section->a_low[0], low2 = section->a_low[1];
+    const int32_t *b_low = section->b_low;
+    const int32_t low1 = -section->a_low[0], low2 = -section->a_low[1];
+    const int fine_b = b_low[0] || b_low[1] || b_low[2];
+    const int fine_a = low1 || low2;
     const int32_t w1 = section->weight[0], w2 = section->weight[1];
     int32_t y1 = past[0], y2 = past[1], e1 = past[2], e2 = past[3];
 
@@ -27,8 +30,12 @@ static void run_section(const nrv_section_t *section, int32_t x1, int32_t x2, in
         sum += (uint64_t)((int64_t)b2 * x2);
         sum += (uint64_t)((int64_t)c1 * y1);
         sum += (uint64_t)((int64_t)c2 * y2);
-        if (low1 || low2)
-            sum -= (uint64_t)(((int64_t)low1 * y1 + (int64_t)low2 * y2) >> 16);
+        if (fine_a || fine_b) {
+            int64_t low = (int64_t)low1 * y1 + (int64_t)low2 * y2;
+            if (fine_b)
+                low += (int64_t)b_low[0] * x0 + (int64_t)b_low[1] * x1 + (int64_t)b_low[2] * x2;
+            sum += (uint64_t)(low >> 16);
+        }
         const int64_t exact = (int64_t)sum >> FRACTION_BITS;
         const int32_t y0 = nrv_sat32(exact);
         e2 = e1;

@@ -2,7 +2,8 @@
  *
  * One section computes
  *
- *     acc = b0 x0 + b1 x1 + b2 x2 - a1 y1 - a2 y2 + w1 e1 + w2 e2 - floor((a_low1 y1 + a_low2 y2) / 2^16)
+ *     acc = b0 x0 + b1 x1 + b2 x2 - a1 y1 - a2 y2 + w1 e1 + w2 e2
+ *           + floor((b_low0 x0 + b_low1 x1 + b_low2 x2 - a_low1 y1 - a_low2 y2) / 2^16)
  *     y0  = floor((acc + 2^29) / 2^30), saturated to int32
  *     e0  = floor((acc - y0 2^30) / 2^6), 0 when y0 saturated
  *
@@ -10,7 +11,8 @@
  * signal does; fed back with weights near -a1, -a2 (2 and -1 for poles close to z = 1) that cancels, and the
  * noise of a section is that of one rounding, however slow or sharp it is (Higgins and Munson, "Noise
  * reduction strategies for digital filters: error spectrum shaping versus the optimal linear state-space
- * formulation", 1982). a_low places such poles more finely than 2^-30 can.
+ * formulation", 1982). a_low places such poles more finely than 2^-30 can, b_low is for numerators so small
+ * that 2^-30 is too coarse (slow low-passes).
  * acc is summed modulo 2^64, so only its final value has to fit: 2^30 times the output before rounding. Whoever
  * designs the coefficients proves that outputs fit into int32 (train/filter_proof.py); saturation is for those
  * that were not proved, and holds up to four times the range.
@@ -24,7 +26,8 @@
 typedef struct {
     int32_t b[3];      /* Q2.30 */
     int32_t a[2];      /* Q2.30; a0 = 1 is implied */
-    int32_t a_low[2];  /* the 16 bits below a: a1 is a[0] / 2^30 + a_low[0] / 2^46 */
+    int32_t b_low[3];  /* the 16 bits below b: b0 is b[0] / 2^30 + b_low[0] / 2^46 */
+    int32_t a_low[2];  /* and below a */
     int32_t weight[2]; /* 64ths, |w1| <= 128, |w2| <= 64; 0 for no error feedback */
 } nrv_section_t;
 

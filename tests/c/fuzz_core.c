@@ -61,8 +61,10 @@ static void fuzz_chain(void)
     const uint32_t window = 1 + below(12), hop = 1 + below(window);
     nrv_section_t *cascade = allocate(sections * sizeof *cascade);
     for (unsigned s = 0; s < sections; s++) {
-        for (unsigned i = 0; i < 3; i++)
+        for (unsigned i = 0; i < 3; i++) {
             cascade[s].b[i] = coefficient();
+            cascade[s].b_low[i] = below(2) ? within(65536) : 0;
+        }
         for (unsigned i = 0; i < 2; i++) {
             cascade[s].a[i] = coefficient();
             cascade[s].a_low[i] = within(65536);
