@@ -173,7 +173,7 @@ def _collect(
         status, info = link.status(), link.info
     assert info is not None
     parity = [
-        ParityRow(f"golden: {stage.stage}", device, measured, stage.values, stage.differing)
+        ParityRow(f"golden: {stage.stage}", device, measured, stage.values, stage.differing, stage.first)
         for stage in validation.parity
     ]
     return DeviceEvidence(measured, info, status, parity, replayed, compiled, firmware)

@@ -36,7 +36,7 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a line about the work itself, on standard error so that it never mixes with results."""
-    _stderr.print(text, markup=False, style="dim")
+    _stderr.print(text, markup=False, style="dim", soft_wrap=True)
 
 
 def emit_json(document: Any) -> None:
@@ -45,7 +45,7 @@ def emit_json(document: Any) -> None:
 
 
 def emit_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """Print a table; numbers are set right, floats with three significant decimals."""
+    """Print a table; numbers are set right, floats with four significant digits."""
     rows = [list(row) for row in rows]
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for i, name in enumerate(columns):
@@ -63,7 +63,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @contextmanager

@@ -352,28 +352,11 @@ def _sizes(result: QuantizeResult, evidence: DeviceEvidence, instructions: int |
 
 def _replay_parity(evidence: DeviceEvidence) -> list[ParityRow]:
     replay, measured = evidence.replay, evidence.measured
-    largest = max(
-        (int(np.abs(p.device_outputs.astype(int) - p.host_outputs).max(initial=0)) for p in replay.played),
-        default=0,
+    rows = (
+        ("streamed: outputs", replay.outputs, replay.differing_outputs),
+        ("streamed: decisions", replay.decisions, replay.differing_decisions),
     )
-    return [
-        ParityRow(
-            "streamed recording: outputs",
-            replay.url,
-            measured,
-            replay.outputs,
-            replay.differing_outputs,
-            largest,
-        ),
-        ParityRow(
-            "streamed recording: decisions",
-            replay.url,
-            measured,
-            replay.decisions,
-            replay.differing_decisions,
-            int(replay.differing_decisions > 0),
-        ),
-    ]
+    return [ParityRow(stage, replay.url, measured, compared, differing) for stage, compared, differing in rows]
 
 
 def _training(run: Run) -> Training | None:

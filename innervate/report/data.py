@@ -303,14 +303,14 @@ class Engines:
 
 @dataclass(frozen=True)
 class ParityRow:
-    """Integers of one stage on one device compared with the host's; max_difference None if not known."""
+    """Integers of one stage on one device compared with the host's; `first` says where they first differ."""
 
     stage: str
     device: str
     measured: Measured
     compared: int
     differing: int
-    max_difference: int | None = None
+    first: str = ""
 
     def __post_init__(self) -> None:
         _require(0 <= self.differing <= self.compared, f"{self.differing} of {self.compared} differ")

@@ -51,15 +51,18 @@ def validate(
 
             note(f"building the firmware for {board}")
             firmware = build_firmware(checked, board, Path(folder) / "firmware").path
-        result = prove(bundle, port, firmware, report or Path(folder) / "report")
+        result = prove(bundle, port, firmware, report or Path(folder) / "report", progress=note)
     if json:
         emit_json(msgspec.to_builtins(result))
     else:
         emit_table(
-            ("stage", "integers compared", "differing"),
-            ((s.stage, s.values, s.differing) for s in result.parity),
+            ("stage", "integers compared", "differing", "first difference"),
+            ((s.stage, s.values, s.differing, s.first) for s in result.parity),
         )
-        say(result.verdict)
+        for test in result.tests:
+            if test.outcome == "failed":
+                say(f"FAILED {test.name}: {test.message}")
+        say(f"{'PASSED' if result.passed else 'FAILED'}: {len(result.tests)} tests on {port}.")
     if not result.passed:
         raise typer.Exit(1)
 
