@@ -93,8 +93,8 @@ def _read_csv(path: Path, channels: tuple[str, ...]) -> NDArray[np.int32]:
     except UnicodeDecodeError as error:
         raise InnervateError("not a text file", str(path), "Give a .csv of whole numbers") from error
     first = 0
-    if lines and any(field.strip().lstrip("+-").isalpha() for field in lines[0].split(",")):
-        names = tuple(field.strip() for field in lines[0].split(","))
+    names = tuple(field.strip() for field in lines[0].split(",")) if lines else ()
+    if any(name[:1].isalpha() and name.lower() not in ("nan", "inf") for name in names):
         if names != channels:
             raise InnervateError(
                 f"the channels are {', '.join(names)}, not {', '.join(channels)}",
