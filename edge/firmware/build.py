@@ -114,6 +114,7 @@ def build(bundle: Bundle, board: str, model_dir: Path, out: Path) -> Firmware:
 
 def _sources(bundle: Bundle, board: Board, model_dir: Path) -> dict[str, bytes]:
     """All files of the build but config.c, by their path in the build folder."""
+    model = _model_name(model_dir)
     files: dict[str, bytes] = {}
     for room, folder in (
         ("core", _CORE),
@@ -128,9 +129,7 @@ def _sources(bundle: Bundle, board: Board, model_dir: Path) -> dict[str, bytes]:
     for twin in [name.replace("core/", "model/", 1) for name in files if name.startswith("core/")]:
         files.pop(twin, None)
     files["generated/messages.h"] = c_header().encode()
-    files["generated/config.h"] = config_h(
-        bundle.signal_path, len(bundle.labels), _model_name(model_dir)
-    ).encode()
+    files["generated/config.h"] = config_h(bundle.signal_path, len(bundle.labels), model).encode()
     return files
 
 
