@@ -283,16 +283,17 @@ class PathRunner:
         """
         counts = checked_counts(counts, len(self.path.channels))
         due = lib.nrv_path_windows_due(self._runner, len(counts))
+        filtered = np.empty_like(counts)
         windows = np.empty((due, *self._window.shape), np.int8)
         ends = np.empty(due, np.uintp)
-        found = lib.nrv_path_windows(
+        lib.nrv_path_windows(
             self._runner,
             int32_pointer(counts),
             len(counts),
+            int32_pointer(filtered),
             ffi.from_buffer("int8_t[]", windows, require_writable=True),
             ffi.cast("size_t *", ends.ctypes.data),
         )
-        assert found == due, "nrv_path_windows_due disagrees with nrv_path_windows"
         end_index = ends.astype(np.int64) + self._position
         self._position += len(counts)
         return windows, end_index

@@ -39,12 +39,11 @@ void nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, in
     nrv_cascade_run(config->cascade, config->sections, config->channels, path->state, filtered, samples);
 }
 
-int nrv_path_push(nrv_path_t *path, const int32_t *counts)
+/* Takes one filtered sample into the window. Returns 1 when that completes it. */
+static int take(nrv_path_t *path, const int32_t *filtered)
 {
     const nrv_path_config_t *config = path->config;
     const size_t channels = config->channels;
-    int32_t *filtered = filtered_sample(path);
-    nrv_path_filter(path, counts, 1, filtered);
     if (path->unsettled) {
         path->unsettled--;
         return 0;
@@ -58,6 +57,13 @@ int nrv_path_push(nrv_path_t *path, const int32_t *counts)
         row[c] = nrv_sat8(nrv_requantize(filtered[c], config->multiplier[c], -(int)config->right_shift[c]));
     path->fill++;
     return path->fill == config->window;
+}
+
+int nrv_path_push(nrv_path_t *path, const int32_t *counts)
+{
+    int32_t *filtered = filtered_sample(path);
+    nrv_path_filter(path, counts, 1, filtered);
+    return take(path, filtered);
 }
 
 const int8_t *nrv_path_window(const nrv_path_t *path)
@@ -78,13 +84,15 @@ size_t nrv_path_windows_due(const nrv_path_t *path, size_t samples)
     return samples < first ? 0 : 1 + (samples - first) / config->hop;
 }
 
-size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int8_t *windows, size_t *ends)
+size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *filtered,
+                        int8_t *windows, size_t *ends)
 {
     const size_t channels = path->config->channels;
     const size_t size = NRV_PATH_WINDOW_LEN(path->config->window, channels);
     size_t found = 0;
-    for (size_t i = 0; i < samples; i++, counts += channels) {
-        if (!nrv_path_push(path, counts))
+    nrv_path_filter(path, counts, samples, filtered);
+    for (size_t i = 0; i < samples; i++) {
+        if (!take(path, filtered + i * channels))
             continue;
         memcpy(windows, path->window, size);
         windows += size;

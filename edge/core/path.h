@@ -48,16 +48,18 @@ int nrv_path_push(nrv_path_t *path, const int32_t *counts);
 /* The window, int8 [window][channels], oldest sample first. Valid from a push that returned 1 to the next. */
 const int8_t *nrv_path_window(const nrv_path_t *path);
 
-/* The sample last pushed, after the cascade, int32 [channels]. */
+/* The sample last given to nrv_path_push, after the cascade, int32 [channels]. */
 const int32_t *nrv_path_filtered(const nrv_path_t *path);
 
 /* Bulk: filters counts[samples][channels] into filtered (same shape); nothing enters the window. */
 void nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *filtered);
 
-/* Bulk: pushes counts[samples][channels] and copies every window completed to windows[k][window][channels],
- * and to ends[k] the position in counts of its last sample. Returns the number of windows. The caller's
- * arrays hold at least nrv_path_windows_due(path, samples). */
-size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int8_t *windows, size_t *ends);
+/* Bulk: the same as pushing counts[samples][channels] one by one. Copies every window completed to
+ * windows[k][window][channels], and to ends[k] the position in counts of its last sample; these arrays hold
+ * at least nrv_path_windows_due(path, samples). filtered[samples][channels] is filled on the way. Returns the
+ * number of windows. */
+size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *filtered,
+                        int8_t *windows, size_t *ends);
 size_t nrv_path_windows_due(const nrv_path_t *path, size_t samples);
 
 #endif

@@ -133,10 +133,10 @@ static void fuzz_chain(void)
 
         /* The bulk functions on the same path, from wherever it is. */
         const size_t due = nrv_path_windows_due(&chain->path, samples);
+        int32_t *filtered = allocate(samples * channels * sizeof *filtered);
         int8_t *windows = allocate(due * NRV_PATH_WINDOW_LEN(window, channels));
         size_t *ends = allocate(due * sizeof *ends);
-        int32_t *filtered = allocate(samples * channels * sizeof *filtered);
-        if (nrv_path_windows(&chain->path, counts, samples, windows, ends) != due)
+        if (nrv_path_windows(&chain->path, counts, samples, filtered, windows, ends) != due)
             abort();
         nrv_path_filter(&chain->path, counts, samples, filtered);
         free(filtered);
