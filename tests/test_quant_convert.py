@@ -1,0 +1,219 @@
+"""From a run to a bundle, end to end on a small data set; pruning and the verification table on the way."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edge.bundle import Bundle
+from edge.decision import Flag
+from edge.engines.native import NativeEngine
+from edge.engines.tflite import TfliteEngine
+from edge.errors import InnervateError
+from edge.pipeline import Pipeline
+from edge.signal_path import PathRunner
+from quantize.bundle_maker import GOLDEN_WINDOWS, golden_counts, make_golden
+from quantize.c99 import build_shared
+from quantize.convert import QuantizeResult, quantize
+from quantize.lower import lower
+from quantize.prune import ROUND_TO, prune
+from quantize.verify import REFERENCE, verify
+from tests.quant_models import CLASSES, SHAPE, as_input, file_of, networks, quantized, windows
+from tests.test_train_run import TASK
+from tests.tiny_bundle import RULE, tiny_counts, tiny_graph, tiny_path
+from train.run import Run, train
+
+NETWORKS = networks()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Six participants, two sessions, three gestures that differ in loudness per channel."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    gains = rng.uniform(20, 400, (3, 10))
+    for participant in range(1, 7):
+        for session in ("train", "test"):
+            emg = folder / f"Participant{participant}" / session / "EMG"
+            emg.mkdir(parents=True)
+            for gesture in range(3):
+                counts = np.rint(rng.normal(0, 1, (1500, 10)) * gains[gesture]).astype(int)
+                np.savetxt(emg / f"3dc_EMG_gesture_0_{gesture}.txt", counts, "%d", ",")
+    task = folder / "small.toml"
+    task.write_text(TASK.replace("[[8, 9, 4]]", "[[12, 9, 4], [16, 3, 1]]"))
+    return train(task, "emg_3dc", folder, out=tmp_path_factory.mktemp("runs") / "run", seed=1)
+
+
+@pytest.fixture(scope="module")
+def result(run: Run, tmp_path_factory: pytest.TempPathFactory) -> QuantizeResult:
+    return quantize(run, tmp_path_factory.mktemp("out") / "x.nrv", prune=0.5, mode="qat", fast=True)
+
+
+def test_the_bundle_holds_what_was_measured(run: Run, result: QuantizeResult) -> None:
+    bundle = Bundle.load(result.bundle_path)
+    assert bundle.hash == result.bundle.hash
+    assert (bundle.labels, bundle.rule, bundle.signal_path) == (
+        run.labels,
+        run.plan.decision,
+        run.signal_path,
+    )
+    assert result.metrics.trained == run.metrics.test
+    assert result.metrics.int8.accuracy.value > 0.9
+    assert result.metrics.int8.accuracy.value == bundle.card["metrics"]["int8"]["accuracy"]["value"]
+    assert bundle.card["quantization"]["pruned_channels"] == 0.5
+    assert json.loads(json.dumps(result.to_json()))["hash"] == bundle.hash
+    assert result.after.macs < 0.6 * result.before.macs
+
+
+def test_all_executors_are_in_the_table(result: QuantizeResult) -> None:
+    assert [row.engine for row in result.table] == [
+        "float", "fake-quantized", "tflite reference", "tflite optimised", "tflite xnnpack", "generated c",
+    ]  # fmt: skip
+    rows = {row.engine: row for row in result.table}
+    assert rows["generated c"].max_lsb == 0
+    assert (rows[REFERENCE].max_lsb, rows[REFERENCE].differing, rows[REFERENCE].agreement) == (0, 0.0, 1.0)
+    assert all(row.missing is None for row in result.table)
+    assert all(row.agreement is not None and row.agreement >= 0.98 for row in result.table)
+
+
+def test_golden_vectors_are_what_core_and_reference_kernels_give(result: QuantizeResult) -> None:
+    bundle = result.bundle
+    golden = bundle.golden
+    assert len(golden.windows) == min(GOLDEN_WINDOWS, len(golden.windows)) > 10
+    assert np.array_equal(PathRunner(bundle.signal_path).filter(golden.counts), golden.filtered)
+    found, ends = PathRunner(bundle.signal_path).windows(golden.counts)
+    assert np.array_equal(found, golden.windows)
+    assert np.array_equal(ends, golden.window_end)
+    assert golden.kernels.endswith("reference")
+    engine = NativeEngine(build_shared(bundle.model))
+    assert np.array_equal([engine.run(window) for window in golden.windows], golden.outputs)
+    decisions = Pipeline(bundle, TfliteEngine(bundle.model)).push(golden.counts)
+    assert [d.flags for d in decisions] == golden.decision_flags.tolist()
+
+
+def test_golden_counts_reach_every_limit() -> None:
+    path = tiny_path()
+    counts = golden_counts(tiny_counts(5000) // 4, path)
+    golden = make_golden(counts, path, RULE, file_of_tiny())
+    assert len(golden.windows) == GOLDEN_WINDOWS
+    assert {int(golden.windows.min()), int(golden.windows.max())} == {-128, 127}
+    assert golden.counts.max() == (1 << (path.counts_bits - 1)) - 1
+    flags = np.bitwise_or.reduce(golden.decision_flags)
+    assert flags & Flag.SATURATED
+    assert (golden.decision_flags == 0).any()
+
+
+def test_short_recordings_give_what_they_have() -> None:
+    path = tiny_path()
+    counts = golden_counts(tiny_counts(200), path)
+    assert len(counts) == 200
+
+
+def file_of_tiny() -> bytes:
+    from quantize.tflite_writer import write
+
+    return write(tiny_graph())
+
+
+def test_ptq_needs_no_training(run: Run, tmp_path: Path) -> None:
+    result = quantize(run, tmp_path / "x.nrv", mode="ptq", fast=True)
+    assert result.before == result.after
+    assert result.metrics.pruned.accuracy.value == pytest.approx(result.metrics.trained.accuracy.value)
+    assert result.metrics.int8.accuracy.value > 0.9
+
+
+def test_the_same_run_gives_the_same_bundle(run: Run, tmp_path: Path) -> None:
+    first, second = (
+        quantize(run, tmp_path / name, prune=0.25, mode="qat", fast=True) for name in ("a.nrv", "b.nrv")
+    )
+    assert first.bundle.hash == second.bundle.hash
+
+
+def test_progress_is_told(run: Run, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    quantize(run, tmp_path / "x.nrv", mode="qat", fast=True, progress=lambda *step: told.append(step))
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    assert stages == ["read", "calibrate", "qat", "verify", "test"]
+    assert all(done <= total for _, done, total in told)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_pruned_networks_are_smaller_and_still_work(name: str, labels: bool) -> None:
+    x = as_input(windows(64))
+    y = torch.arange(64) % CLASSES if labels else None
+    before = lower(NETWORKS[name], SHAPE)
+    state = {key: value.clone() for key, value in NETWORKS[name].state_dict().items()}
+    pruned = prune(NETWORKS[name], 0.5, x, y)
+    after = lower(pruned, SHAPE)
+    assert after.macs < before.macs
+    assert after.parameters < before.parameters
+    assert after.layers[-1].shape == before.layers[-1].shape
+    assert pruned(x).shape[:2] == (64, CLASSES)
+    assert all(torch.equal(value, state[key]) for key, value in NETWORKS[name].state_dict().items())
+
+
+def test_channels_left_suit_the_kernels() -> None:
+    pruned = prune(NETWORKS["plain"], 0.4, as_input(windows(8)))
+    widths = [module.out_channels for module in pruned.modules() if isinstance(module, nn.Conv2d)]
+    assert all(width % ROUND_TO == 0 for width in widths)
+
+
+def test_pruning_keeps_the_channels_that_matter() -> None:
+    """Half the channels of the first layer are zero, so that removing half changes nothing."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(4, 16, (1, 3)), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, CLASSES)
+    ).eval()
+    dead = torch.randperm(16)[:8]
+    for module in (model[0],):
+        assert isinstance(module, nn.Conv2d)
+        assert module.bias is not None
+        module.weight.data[dead] = 0
+        module.bias.data[dead] = 0
+    assert isinstance(model[4], nn.Linear)
+    model[4].weight.data[:, dead] = 0
+    x = as_input(windows(16))
+    for labels in (None, torch.arange(16) % CLASSES):
+        pruned = prune(model, 0.5, x, labels)
+        assert pruned[0].out_channels == 8  # type: ignore[index]
+        with torch.no_grad():
+            torch.testing.assert_close(pruned(x), model(x))
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
+def test_a_fraction_out_of_range_is_a_sentence(fraction: float) -> None:
+    with pytest.raises(InnervateError, match=r"cannot prune .* Give 0 to 0\.95"):
+        prune(NETWORKS["plain"], fraction, as_input(windows(4)))
+
+
+def test_nothing_to_prune() -> None:
+    pruned = prune(NETWORKS["plain"], 0, as_input(windows(4)))
+    assert lower(pruned, SHAPE).macs == lower(NETWORKS["plain"], SHAPE).macs
+
+
+def test_a_missing_engine_is_a_row_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> Path:
+        raise InnervateError("no C compiler", "", "Install gcc")
+
+    monkeypatch.setattr("quantize.verify.build_shared", none)
+    model = NETWORKS["plain"]
+    x = windows(10)
+    table = verify(model, quantized(model), file_of(model), x, np.zeros(10, np.int64))
+    assert table.row("generated c").missing == "no C compiler. Install gcc."
+    assert table.row("tflite reference").max_lsb == 0
+    with pytest.raises(KeyError):
+        table.row("abacus")
+
+
+def test_a_module_without_int8_form_is_refused_before_anything_slow(run: Run, tmp_path: Path) -> None:
+    class Strange(Run):
+        def model(self) -> nn.Module:
+            return nn.Sequential(nn.Conv2d(10, 3, 1), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    with pytest.raises(InnervateError, match=r"GELU .*\(1\)\. Use ReLU"):
+        quantize(Strange(run.folder, run.record, run.metrics), tmp_path / "x.nrv")
+    assert list(tmp_path.iterdir()) == []
