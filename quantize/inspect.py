@@ -6,7 +6,7 @@ from edge.errors import InnervateError
 from quantize.c99.arena import plan
 from quantize.c99.emitter import arena_buffers
 from quantize.c99.lowering import lower
-from quantize.tflite_model import Model, Tensor
+from quantize.tflite_model import Model, Tensor, shortened
 from quantize.tflite_reader import read_model
 
 COLUMNS = ("layer", "operator", "output", "shape", "MACs", "constant bytes", "scale", "zero point")
@@ -29,12 +29,10 @@ class LayerFacts:
     def row(self) -> tuple[str, ...]:
         """Return the cells of a table, in the order of `COLUMNS`."""
         shape = " x ".join(map(str, self.output_shape))
-        # Converters join the names of everything they fused; the last says most.
-        name = self.output.rsplit(";", 1)[-1]
         return (
             str(self.position),
             self.operator,
-            name if len(name) <= 40 else f"...{name[-37:]}",
+            shortened(self.output),
             shape,
             f"{self.macs:,}" if self.macs else "",
             f"{self.constant_bytes:,}" if self.constant_bytes else "",

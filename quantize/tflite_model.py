@@ -9,6 +9,13 @@ from numpy.typing import NDArray
 
 Padding = Literal["SAME", "VALID"]
 Activation = Literal["NONE", "RELU", "RELU_N1_TO_1", "RELU6"]
+_LABEL_LENGTH = 60
+
+
+def shortened(name: str) -> str:
+    """Return what says most of a long name: converters join all that they fused with `;`."""
+    last = name.rsplit(";", 1)[-1]
+    return last if len(last) <= _LABEL_LENGTH else f"...{last[3 - _LABEL_LENGTH :]}"
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,11 @@ class Tensor:
     quantization: Quantization | None
     data: NDArray[np.generic] | None
     variable: bool = False  # keeps its values between calls
+
+    @property
+    def label(self) -> str:
+        """The name as messages show it."""
+        return shortened(self.name)
 
     @property
     def size(self) -> int:
@@ -124,6 +136,6 @@ class Model:
 
     def place(self, operator: Operator) -> str:
         """How messages name an operator, e.g. `model.tflite, operator 3 of 6, MEAN, output 'x'`."""
-        names = ", ".join(f"'{self.tensors[i].name}'" for i in operator.outputs)
+        names = ", ".join(f"'{self.tensors[i].label}'" for i in operator.outputs)
         place = f"operator {operator.position + 1} of {len(self.operators)}, {operator.name}, output {names}"
         return f"{self.where}, {place}" if self.where else place

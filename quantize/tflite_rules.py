@@ -44,43 +44,43 @@ class _Checker:
         """Return an int8 tensor that is computed or fed, quantized as a whole."""
         self.require(
             tensor.dtype == "INT8",
-            f"tensor '{tensor.name}' is {tensor.dtype}",
+            f"tensor '{tensor.label}' is {tensor.dtype}",
             "Only int8 models are supported: quantize it fully, inputs and outputs included",
         )
-        self.require(not tensor.variable, f"tensor '{tensor.name}' keeps state between calls")
+        self.require(not tensor.variable, f"tensor '{tensor.label}' keeps state between calls")
         self.require(
-            tensor.data is None, f"tensor '{tensor.name}' is a constant where a computed one is expected"
+            tensor.data is None, f"tensor '{tensor.label}' is a constant where a computed one is expected"
         )
         quantization = tensor.quantization
-        self.require(quantization is not None, f"tensor '{tensor.name}' has no scale and zero point")
+        self.require(quantization is not None, f"tensor '{tensor.label}' has no scale and zero point")
         assert quantization is not None
         self.require(
-            len(quantization.scale) == 1, f"tensor '{tensor.name}' is quantized by channel, but is no weight"
+            len(quantization.scale) == 1, f"tensor '{tensor.label}' is quantized by channel, but is no weight"
         )
         zero = quantization.zero_point[0]
-        self.require(-128 <= zero <= 127, f"zero point {zero} of '{tensor.name}' is outside int8")
+        self.require(-128 <= zero <= 127, f"zero point {zero} of '{tensor.label}' is outside int8")
         return tensor
 
     def weights(self, tensor: Tensor, rank: int, channel_axis: int) -> Tensor:
         """Return a constant int8 tensor, symmetric, scaled as a whole or by output channel."""
-        self.require(tensor.data is not None, f"the weights '{tensor.name}' are not a constant")
-        self.require(tensor.dtype == "INT8", f"the weights '{tensor.name}' are {tensor.dtype}, not INT8")
+        self.require(tensor.data is not None, f"the weights '{tensor.label}' are not a constant")
+        self.require(tensor.dtype == "INT8", f"the weights '{tensor.label}' are {tensor.dtype}, not INT8")
         self.require(
             len(tensor.shape) == rank,
-            f"the weights '{tensor.name}' have {len(tensor.shape)} axes, not {rank}",
+            f"the weights '{tensor.label}' have {len(tensor.shape)} axes, not {rank}",
         )
         quantization = tensor.quantization
-        self.require(quantization is not None, f"the weights '{tensor.name}' have no scale")
+        self.require(quantization is not None, f"the weights '{tensor.label}' have no scale")
         assert quantization is not None
         self.require(
             not any(quantization.zero_point),
-            f"the weights '{tensor.name}' have a zero point other than 0",
+            f"the weights '{tensor.label}' have a zero point other than 0",
             "Quantize weights symmetrically",
         )
         by_channel = len(quantization.scale) > 1
         self.require(
             not by_channel or quantization.axis == channel_axis,
-            f"the weights '{tensor.name}' are quantized along axis {quantization.axis}, not {channel_axis}",
+            f"the weights '{tensor.label}' are quantized along axis {quantization.axis}, not {channel_axis}",
         )
         return tensor
 
@@ -88,18 +88,18 @@ class _Checker:
         if len(self.operator.inputs) < 3 or self.operator.inputs[2] == -1:
             return
         tensor = self.input(2)
-        self.require(tensor.data is not None, f"the bias '{tensor.name}' is not a constant")
-        self.require(tensor.dtype == "INT32", f"the bias '{tensor.name}' is {tensor.dtype}, not INT32")
+        self.require(tensor.data is not None, f"the bias '{tensor.label}' is not a constant")
+        self.require(tensor.dtype == "INT32", f"the bias '{tensor.label}' is {tensor.dtype}, not INT32")
         self.require(
             tensor.size == channels,
-            f"the bias '{tensor.name}' has {tensor.size} values for {channels} channels",
+            f"the bias '{tensor.label}' has {tensor.size} values for {channels} channels",
         )
 
     def constant_int32(self, position: int, what: str) -> Tensor:
         tensor = self.input(position)
         self.require(
             tensor.data is not None and tensor.dtype == "INT32",
-            f"the {what} '{tensor.name}' are not constant int32",
+            f"the {what} '{tensor.label}' are not constant int32",
         )
         return tensor
 
@@ -135,7 +135,7 @@ def mean_axes(model: Model, operator: Operator) -> tuple[int, ...]:
 
 def _rank4(c: _Checker, tensor: Tensor) -> None:
     c.require(
-        len(tensor.shape) == 4, f"tensor '{tensor.name}' has {len(tensor.shape)} axes instead of 4 (NHWC)"
+        len(tensor.shape) == 4, f"tensor '{tensor.label}' has {len(tensor.shape)} axes instead of 4 (NHWC)"
     )
 
 

@@ -25,7 +25,7 @@ _C_WORDS = frozenset(
     unsigned void volatile while asm bool catch class delete explicit export false friend mutable
     namespace new operator private protected public template this throw true try typeid typename
     using virtual main fixed
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 
