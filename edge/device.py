@@ -9,21 +9,14 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
-
-import serial
+from typing import IO, Final, Self
 
 from edge.errors import InnervateError
 from edge.firmware.boards import load_board
+from edge.ports import POLL_SECONDS, WRITE_SECONDS, Port, open_port
 
-BAUD: Final = 115200
-POLL_SECONDS: Final = 0.05
-"""How long one read waits for the first byte; deadlines of the link are multiples of it."""
-WRITE_SECONDS: Final = 10.0
-"""A full frame takes 22 ms at 115200 baud; only a device that takes nothing needs longer."""
 START_SECONDS: Final = 20.0
 """An emulator on a busy machine takes a second or two."""
-_READ_MAX: Final = 4096
 
 _KINDS: Final = "qemu:BOARD, host:, /dev/tty..., COM5, socket://HOST:PORT or rfc2217://HOST:PORT"
 
@@ -34,10 +27,10 @@ class Device:
     A context manager; the process is ended with it, at the latest when the interpreter exits.
     """
 
-    def __init__(self, url: str, port: Any, process: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, url: str, port: Port, process: subprocess.Popen[bytes] | None = None) -> None:
         self.url = url
         self._port = port
-        self._process = process
+        self.process = process
         atexit.register(self.close)
 
     def read(self) -> bytes:
@@ -47,12 +40,9 @@ class Device:
             InnervateError: the device has vanished.
         """
         try:
-            received: bytes = self._port.read(1)
-            while received and len(received) < _READ_MAX and (waiting := self._port.in_waiting):
-                received += self._port.read(min(waiting, _READ_MAX))
-        except (serial.SerialException, OSError) as error:
+            return self._port.read()
+        except OSError as error:
             raise self._vanished(error) from error
-        return received
 
     def write(self, data: bytes) -> None:
         """Send all bytes.
@@ -62,19 +52,19 @@ class Device:
         """
         try:
             self._port.write(data)
-        except serial.SerialTimeoutException as error:
+        except TimeoutError as error:
             raise InnervateError(
                 f"the device took no bytes for {WRITE_SECONDS:.0f} s", self.url, "Reset it or check the cable"
             ) from error
-        except (serial.SerialException, OSError) as error:
+        except OSError as error:
             raise self._vanished(error) from error
 
     def close(self) -> None:
         """End the connection and the process behind it. May be called again."""
         atexit.unregister(self.close)
         self._port.close()
-        if self._process is not None:
-            _end(self._process)
+        if self.process is not None:
+            _end(self.process)
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +93,7 @@ def open_device(url: str, firmware: Path | None = None) -> Device:
     if url == "host:":
         return _open_host(url, _given(url, firmware))
     if re.match(r"(/dev/|COM\d+$|socket://|rfc2217://)", url):
-        return Device(url, _open_port(url))
+        return Device(url, open_port(url))
     raise InnervateError(f"{url} is not a device URL", "", f"Give one of: {_KINDS}")
 
 
@@ -112,26 +102,6 @@ def _given(url: str, firmware: Path | None) -> Path:
         what = "no firmware is given" if firmware is None else f"there is no firmware {firmware}"
         raise InnervateError(what, url, "Build it with `innervate build` and give its path")
     return firmware.resolve()
-
-
-def _open_port(url: str, address: str | None = None) -> Any:
-    """Open ``address`` (the URL itself if None) with pyserial."""
-    exclusive = {"exclusive": True} if url.startswith("/dev/") else {}
-    try:
-        return serial.serial_for_url(
-            address or url, BAUD, timeout=POLL_SECONDS, write_timeout=WRITE_SECONDS, **exclusive
-        )
-    except (serial.SerialException, OSError, ValueError) as error:
-        text = str(error)
-        if isinstance(error, FileNotFoundError) or "No such file" in text or "FileNotFound" in text:
-            raise InnervateError(
-                "there is no such port", url, "List the ports and check the cable"
-            ) from error
-        if "lock" in text or "busy" in text or "PermissionError" in text:
-            raise InnervateError("the port is busy", url, "Close the program that holds it") from error
-        if "Permission denied" in text:
-            raise InnervateError("the port may not be opened", url, "Join the group that owns it") from error
-        raise InnervateError(f"the port does not open: {text}", url, "Check name and address") from error
 
 
 def _start(url: str, command: list[str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -210,7 +180,7 @@ def _connect(url: str, address: str, process: subprocess.Popen[bytes], errors: I
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            return Device(url, _open_port(url, address), process)
+            return Device(url, open_port(address), process)
         except InnervateError:
             if process.poll() is None and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
