@@ -86,6 +86,8 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         hop: samples from the end of one window to the end of the next.
         multiplier: per channel, for int8 = requantize(filtered, multiplier, -right_shift).
         right_shift: per channel.
+        saturated_run: so many samples on end with a count at a limit of the converter spoil a window. 1 for
+            any; clipped peaks of a strong muscle last a sample or two, a lost electrode stays.
     """
 
     channels: tuple[str, ...]
@@ -101,6 +103,7 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hop: int
     multiplier: tuple[int, ...]
     right_shift: tuple[int, ...]
+    saturated_run: int = 1
 
     @property
     def int8_per_uv(self) -> tuple[float, ...]:
@@ -133,6 +136,9 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _check(0 <= self.settle <= _SAMPLES_MAX, "settle", f"must be 0 to {_SAMPLES_MAX} samples")
         _check(1 <= self.window <= _SAMPLES_MAX, "window", f"must be 1 to {_SAMPLES_MAX} samples")
         _check(1 <= self.hop <= self.window, "hop", f"must be 1 to the window ({self.window} samples)")
+        _check(
+            1 <= self.saturated_run <= _SAMPLES_MAX, "saturated_run", f"must be 1 to {_SAMPLES_MAX} samples"
+        )
         _check(len(self.sections) <= _SECTIONS_MAX, "sections", f"must be at most {_SECTIONS_MAX}")
         for i, section in enumerate(self.sections):
             _check_section(section, f"sections[{i}]")
@@ -190,6 +196,7 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
             "settle": path.settle,
             "window": path.window,
             "hop": path.hop,
+            "saturated_run": path.saturated_run,
             "channels": len(path.channels),
             "sections": len(path.sections),
             "counts_bits": path.counts_bits,

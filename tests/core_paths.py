@@ -13,6 +13,7 @@ def path_of(
     window: int = 4,
     hop: int = 2,
     right_shift: int = 8,
+    saturated_run: int = 1,
 ) -> SignalPath:
     """A path at 1000 Hz that scales every channel by 2^-(right_shift + 1)."""
     return SignalPath(
@@ -29,4 +30,5 @@ def path_of(
         hop=hop,
         multiplier=(1 << 30,) * channels,
         right_shift=(right_shift,) * channels,
+        saturated_run=saturated_run,
     )

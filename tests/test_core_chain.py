@@ -3,6 +3,7 @@
 import itertools
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -60,10 +61,14 @@ def expected(path: SignalPath, pieces: list[tuple[int, Counts]]) -> tuple[list[S
         if number:
             seen.append(Seen("gap", windows, run[0][0], False, b""))
         rows = np.array([row for _, row in run])
+        at_limit = ((rows >= 127) | (rows <= -128)).any(axis=1)
         made, ends = PathRunner(path).windows(rows)
         for window, end in zip(made, ends.tolist(), strict=True):
-            raw = rows[end - path.window + 1 : end + 1]
-            limit = bool(((raw >= 127) | (raw <= -128)).any())
+            limit = any(
+                at_limit[i - path.saturated_run + 1 : i + 1].all()
+                for i in range(end + 1 - path.window, end + 1)
+                if i + 1 >= path.saturated_run
+            )
             seen.append(Seen("window", windows, run[end][0], limit, window.tobytes()))
             windows += 1
     return seen, gaps, late
@@ -91,20 +96,22 @@ def observed(chain: Chain, pieces: list[tuple[int, Counts]]) -> list[Seen]:
     start=st.sampled_from([0, 1000, 2**31 - 20, 2**32 - 20]),
     steps=st.lists(st.tuples(st.sampled_from([0, 0, 0, 1, 7, -1, -4]), st.integers(1, 30)), max_size=12),
     seed=st.integers(0, 2**32 - 1),
+    saturated_run=st.integers(1, 3),
 )
 def test_streams_with_gaps_repeats_and_saturation(
-    start: int, steps: list[tuple[int, int]], seed: int
+    start: int, steps: list[tuple[int, int]], seed: int, saturated_run: int
 ) -> None:
+    path = msgspec.structs.replace(PATH, saturated_run=saturated_run)
     rng = np.random.default_rng(seed)
     pieces = []
     for jump, length in steps:
         start += jump
         counts = rng.integers(-100, 100, (length, 2))
-        counts[rng.random(counts.shape) < 0.02] = rng.choice([127, -128])
+        counts[rng.random(counts.shape) < rng.choice([0.02, 0.3])] = rng.choice([127, -128])
         pieces.append((start % 2**32, counts))
         start += length
-    want, gaps, late = expected(PATH, pieces)
-    chain = Chain(PATH, RULE, 2)
+    want, gaps, late = expected(path, pieces)
+    chain = Chain(path, RULE, 2)
     assert observed(chain, pieces) == want
     assert (chain.gaps, chain.late) == (gaps, late)
     # A reset chain is a new chain, whatever came before.

@@ -174,6 +174,7 @@ GOOD = path_of(DESIGN.sections, bits=16, shift=DESIGN.shift, channels=2)
         ({"window": 0}, "window"),
         ({"hop": 0}, "hop"),
         ({"hop": 5}, "hop"),
+        ({"saturated_run": 0}, "saturated_run"),
         ({"group_delay_ms": -1.0}, "group_delay_ms"),
         ({"multiplier": (1,)}, "multiplier"),
         ({"multiplier": (1, -1)}, "multiplier"),

@@ -16,6 +16,7 @@ void nrv_chain_reset(nrv_chain_t *chain)
     chain->windows = 0;
     chain->gaps = 0;
     chain->late = 0;
+    chain->at_limit = 0;
     chain->clean = chain->path.config->window;
     chain->started = 0;
 }
@@ -42,11 +43,16 @@ unsigned nrv_chain_push(nrv_chain_t *chain, uint32_t index, const int32_t *count
         events = NRV_EV_GAP;
         nrv_path_reset(&chain->path);
         nrv_decider_clear(&chain->decider);
+        chain->at_limit = 0;
         chain->clean = config->window;
     }
     chain->started = 1;
     chain->expected = index + 1u;
-    if (at_limit(config, counts))
+    if (!at_limit(config, counts))
+        chain->at_limit = 0;
+    else if (chain->at_limit < config->saturated_run)
+        chain->at_limit++;
+    if (chain->at_limit == config->saturated_run)
         chain->clean = 0;
     else if (chain->clean < config->window)
         chain->clean++;

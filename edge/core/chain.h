@@ -34,7 +34,8 @@ typedef struct {
     uint32_t windows;  /* completed since reset */
     uint32_t gaps;
     uint32_t late;
-    uint32_t clean;    /* samples since one at a limit of the converter, at most `window` */
+    uint32_t at_limit; /* samples on end up to the last one at a limit of the converter */
+    uint32_t clean;    /* samples since `saturated_run` of them on end, at most `window` */
     uint8_t started;
 } nrv_chain_t;
 

@@ -18,7 +18,7 @@ enum {
     NRV_FLAG_REJECTED = 1,  /* confidence below the threshold, or two classes equally likely */
     NRV_FLAG_GAP = 2,       /* samples were lost: filter, window and votes start again */
     NRV_FLAG_STALE = 4,     /* no samples came in time */
-    NRV_FLAG_SATURATED = 8, /* a count of the window at a limit of the converter */
+    NRV_FLAG_SATURATED = 8, /* counts at the limits of the converter within the window, for too long */
     NRV_FLAG_NO_MAJORITY = 16
 };
 

@@ -17,6 +17,7 @@ typedef struct {
     uint32_t settle;
     uint32_t window;              /* samples, >= 1 */
     uint32_t hop;                 /* samples, 1..window */
+    uint32_t saturated_run;       /* >= 1: so many samples on end at the converter's limits spoil a window */
     uint8_t channels;             /* >= 1 */
     uint8_t sections;             /* 0 for no filter */
     uint8_t counts_bits;          /* 2..32; counts lie in -2^(bits-1) .. 2^(bits-1) - 1 */

@@ -81,6 +81,7 @@ static void fuzz_chain(void)
     const nrv_path_config_t config = {.settle = below(20),
                                       .window = window,
                                       .hop = hop,
+                                      .saturated_run = 1 + below(5),
                                       .channels = channels,
                                       .sections = sections,
                                       .counts_bits = bits,
