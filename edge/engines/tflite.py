@@ -20,7 +20,7 @@ from edge.model_file import read_io
 Kernels = Literal["reference", "optimised", "xnnpack"]
 RUNTIMES: Final = ("ai_edge_litert", "tflite_runtime")
 """In the order they are tried: the newer one defines the truth. Their reference kernels differ in dense
-layers only, where LiteRT 2 rounds once and tflite-runtime 2.14 twice: 1 LSB in one value of a thousand or so."""
+layers only: LiteRT 2 rounds once, tflite-runtime 2.14 twice, so 1 LSB in about one value of a thousand."""
 _RESOLVERS: Final = {
     "reference": "BUILTIN_REF",
     "optimised": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
