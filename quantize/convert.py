@@ -29,7 +29,6 @@ from train.fit import fit
 from train.metrics import Metrics
 from train.models import to_input
 from train.run import Run
-from train.settings import FitSettings
 from train.windows import WindowSet
 
 Mode = Literal["ptq", "qat"]
@@ -39,11 +38,28 @@ CALIBRATION_WINDOWS: Final = 4096
 VERIFIED_WINDOWS: Final = 1000
 """Run through the slow reference kernels too; accuracies are of all test windows."""
 TAYLOR_WINDOWS: Final = 1024
-PRUNED_LEARNING_RATE: Final = 0.5
-QAT_EPOCHS: Final = 6
-QAT_LEARNING_RATE: Final = 0.1
-"""Of that in training, as the one above: the weights are near where they should be."""
-FAST_EPOCHS: Final = 2
+MAX_EPOCHS: Final = 40
+"""Of fine-tuning, however few windows there are."""
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """Fine-tuning of a network that is trained already.
+
+    Attributes:
+        name: stage as progress tells it.
+        steps: of gradient descent.
+        fast_steps: the same where it only has to be seen that all works.
+        rate: of the learning rate in training.
+    """
+
+    name: str
+    steps: int
+    fast_steps: int
+    rate: float
+
+
+AFTER_PRUNING: Final = Tuning("prune", steps=600, fast_steps=150, rate=0.5)
+QAT: Final = Tuning("qat", steps=300, fast_steps=80, rate=0.1)
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -140,17 +156,14 @@ def quantize(
     trained = run.model()
     shape = (len(run.signal_path.channels), 1, run.signal_path.window)
     lowered = lower(trained, shape)  # what has no int8 form is refused before anything slow
-    train, valid, test = run.windows("train"), run.windows("valid"), run.windows("test")
+    train, test = run.windows("train"), run.windows("test")
     report("read", 1, 1)
 
     model: nn.Module = trained
     if prune:
         chosen = _sample(train, TAYLOR_WINDOWS, run.record.seed)
         model = remove_channels(trained, prune, to_input(chosen.x), torch.from_numpy(chosen.y))
-        settings = _settings(
-            run, epochs=max(2, run.plan.fit.epochs // 2), rate=PRUNED_LEARNING_RATE, fast=fast
-        )
-        fit(model, train, valid, settings, seed=run.record.seed, progress=_stage(report, "prune"))
+        _fine_tune(run, model, AFTER_PRUNING, fast, report)
     network = lower(model, shape)
 
     report("calibrate", 0, 1)
@@ -158,8 +171,7 @@ def quantize(
     calibrate(quantized, to_input(_sample(train, CALIBRATION_WINDOWS, run.record.seed).x))
     report("calibrate", 1, 1)
     if mode == "qat":
-        settings = _settings(run, epochs=QAT_EPOCHS, rate=QAT_LEARNING_RATE, fast=fast)
-        fit(quantized, train, valid, settings, seed=run.record.seed, progress=_stage(report, "qat"))
+        _fine_tune(run, quantized, QAT, fast, report)
 
     tflite = write(read_graph(quantized), _metadata(run))
     kept = test.select(np.linspace(0, len(test) - 1, min(len(test), VERIFIED_WINDOWS)).astype(np.int64))
@@ -192,20 +204,23 @@ def _sample(windows: WindowSet, count: int, seed: int) -> WindowSet:
     return windows.select(np.sort(chosen))
 
 
-def _settings(run: Run, *, epochs: int, rate: float, fast: bool) -> FitSettings:
-    """Take the run's settings for a network already trained: shorter, slower, to the last epoch."""
-    settings = run.plan.fit
-    return msgspec.structs.replace(
+def _fine_tune(run: Run, network: nn.Module, tuning: Tuning, fast: bool, progress: Progress) -> None:
+    """Train a network a little more, as the run did but for the number of steps and the learning rate."""
+    train, settings = run.windows("train"), run.plan.fit
+    steps = tuning.fast_steps if fast else tuning.steps
+    train = _sample(train, steps * settings.batch_size, run.record.seed)
+    batches = max(1, len(train) // settings.batch_size)
+    settings = msgspec.structs.replace(
         settings,
-        epochs=min(FAST_EPOCHS, epochs) if fast else epochs,
-        learning_rate=settings.learning_rate * rate,
+        epochs=min(MAX_EPOCHS, max(1, round(steps / batches))),
+        learning_rate=settings.learning_rate * tuning.rate,
         patience=0,
     )
 
+    def report(_: str, done: int, total: int) -> None:
+        progress(tuning.name, done, total)
 
-def _stage(report: Progress, name: str) -> Progress:
-    """Report a fit under another name."""
-    return lambda stage, done, total: report(name, done, total)
+    fit(network, train, run.windows("valid"), settings, seed=run.record.seed, progress=report)
 
 
 def _cost(network: Network) -> Cost:

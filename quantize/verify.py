@@ -24,12 +24,16 @@ _KERNELS: Final[tuple[Kernels, ...]] = ("reference", "optimised", "xnnpack")
 class Row(msgspec.Struct, frozen=True):
     """One executor against the TFLite reference kernels.
 
+    The differences are of probabilities: where two executors round a logit to neighbouring steps, the softmax
+    makes a few steps of it.
+
     Attributes:
         engine: executor.
         accuracy: share of windows classified right.
         max_lsb: largest difference of an int8 output; None for the float model, which has none.
         differing: share of int8 outputs that differ; None for the float model.
         agreement: share of windows with the same winner.
+        fake_lsb: largest difference from the fake-quantized network.
         missing: why it could not run; the figures are then None.
     """
 
@@ -38,6 +42,7 @@ class Row(msgspec.Struct, frozen=True):
     max_lsb: int | None = None
     differing: float | None = None
     agreement: float | None = None
+    fake_lsb: int | None = None
     missing: str | None = None
 
 
@@ -108,17 +113,22 @@ def verify(
         if name in missing:
             rows.append(Row(name, missing=missing[name]))
             continue
-        distance = np.abs(outputs[name].astype(np.int16) - truth)
-        rows.append(
-            Row(
-                name,
-                _accuracy(outputs[name], y),
-                int(distance.max(initial=0)),
-                float((distance > 0).mean()),
-                _agreement(outputs[name], truth),
-            )
-        )
+        rows.append(_row(name, outputs[name], truth, outputs["fake-quantized"], y))
     return Verification(len(x), tuple(rows))
+
+
+def _row(
+    name: str, output: NDArray[np.int8], truth: NDArray[np.int8], fake: NDArray[np.int8], y: NDArray[np.int64]
+) -> Row:
+    distance = np.abs(output.astype(np.int16) - truth)
+    return Row(
+        name,
+        _accuracy(output, y),
+        int(distance.max(initial=0)),
+        float((distance > 0).mean()),
+        _agreement(output, truth),
+        int(np.abs(output.astype(np.int16) - fake).max(initial=0)),
+    )
 
 
 def run_all(engine: Engine, x: NDArray[np.int8]) -> NDArray[np.int8]:
