@@ -1,7 +1,7 @@
 """Byte streams to devices: serial ports by pyserial, and plain TCP.
 
-TCP is spoken here and not by pyserial's ``socket://``, which reads byte by byte, waits a while at every close,
-and leaves the socket open when the other side has gone first.
+TCP is spoken here and not by pyserial's ``socket://``, which reads byte by byte, waits a while at every
+close, and leaves the socket open when the other side has gone first.
 """
 
 import socket

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle
-from edge.decision import Decision
+from edge.decision import Decision, Flag
 from edge.golden import Golden
 from edge.link import ANSWER_SECONDS, Link, pack_samples
 from edge.messages import Ack, Samples
@@ -19,7 +19,7 @@ FAULTS = 1000
 SEED = 20261122
 FRAME_BYTES = 32
 """Of counts in a frame: short ones, so that a thousand pass a slow line in seconds."""
-LOSSES = 6
+LOSSES = 3
 """Faults whose samples are not sent again: gaps. Few: each costs a settling time and a window."""
 
 
@@ -27,7 +27,8 @@ def test_damaged_frames(link: Link, pipeline: Pipeline, golden: Golden, bundle: 
     rng = Random(SEED)
     messages = small_messages(golden.counts, FAULTS + 200, bundle)
     faults = spread(FAULTS, list(Fault), rng)
-    unrepaired = set(range(FAULTS // (LOSSES + 1), FAULTS, FAULTS // (LOSSES + 1)))
+    half = FAULTS // 2  # all repaired: windows follow each other through it
+    unrepaired = set(range(half, FAULTS, half // LOSSES))
 
     line = Line(link)
     link.start()
@@ -54,20 +55,22 @@ def test_damaged_frames(link: Link, pipeline: Pipeline, golden: Golden, bundle: 
         if sequence in line.samples:
             expected += pipeline.push(*unpacked(line.samples[sequence], len(bundle.signal_path.channels)))
     assert decision_rows(line.decisions).tolist() == decision_rows(expected).tolist(), "a wrong decision"
-    assert any(d.label is not None for d in expected), "nothing was decided: the test shows nothing"
+    assert any(not d.flags & Flag.GAP for d in expected), "no window was completed: the test shows nothing"
     assert status.frames_ok == receiver.good + 3  # Hello, Start, GetStatus
     assert status.frames_corrupt == receiver.corrupt
     assert status.frames_lost == receiver.lost
     assert status.frames_duplicate == receiver.duplicate
     assert status.gaps == pipeline.gaps
     assert status.samples_late == pipeline.late
-    assert pipeline.gaps >= LOSSES // 2, "no gap was provoked"
+    assert pipeline.gaps > 0, "no gap was provoked"
 
 
 def small_messages(counts: NDArray[np.int32], number: int, bundle: Bundle) -> list[Samples]:
     """Return the golden counts over and over, in ``number`` short messages with consecutive indices."""
     path = bundle.signal_path
-    chunk = max(1, FRAME_BYTES // ((path.counts_bits + 7) // 8 * len(path.channels)))
+    short = FRAME_BYTES // ((path.counts_bits + 7) // 8 * len(path.channels))
+    windows = path.settle + path.window + 8 * path.hop  # the least worth looking at, in half of the messages
+    chunk = max(1, short, -(-windows // (number // 2)))
     needed = number * chunk
     repeated = np.tile(counts, (-(-needed // len(counts)), 1))[:needed]
     return list(pack_samples(repeated, 0, chunk))

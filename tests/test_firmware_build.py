@@ -12,9 +12,8 @@ from edge.firmware.boards import board_names, load_board
 from edge.firmware.build import build
 from edge.link import Link
 from edge.signal_path import SignalPath
-from quantize.c99 import emit
 from tests.tiny_bundle import RULE, tiny_bundle, tiny_path
-from tests.tiny_firmware import build_tiny, need_board
+from tests.tiny_firmware import build_tiny, need_board, write_model
 
 
 @pytest.mark.parametrize("board", ["host", "netduinoplus2"])
@@ -60,7 +59,7 @@ def test_folder_without_a_model(tmp_path: Path) -> None:
 
 def test_model_of_another_shape(tmp_path: Path) -> None:
     bundle = tiny_bundle()
-    emit(bundle.model, "tiny", tmp_path / "model")
+    write_model(bundle.model, tmp_path / "model")
     longer = altered_path(bundle.signal_path, window=60)
     other = replace(bundle, pipeline=msgspec.structs.replace(bundle.pipeline, signal_path=longer))
     with pytest.raises(InnervateError, match="other sizes than the bundle"):
@@ -76,7 +75,7 @@ def test_more_channels_than_a_frame_carries(tmp_path: Path) -> None:
     path, bundle = tiny_path(), tiny_bundle()
     names = tuple(f"c{i}" for i in range(59))
     wide = altered_path(path, channels=names, multiplier=(1,) * 59, right_shift=(0,) * 59)
-    emit(bundle.model, "tiny", tmp_path / "model")
+    write_model(bundle.model, tmp_path / "model")
     other = replace(bundle, pipeline=msgspec.structs.replace(bundle.pipeline, signal_path=wide))
     with pytest.raises(InnervateError, match="59 channels"):
         build(other, "host", tmp_path / "model", tmp_path / "fw")

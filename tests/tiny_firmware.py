@@ -1,6 +1,8 @@
 """Firmware of the small bundle, for the tests that talk to a device."""
 
+import functools
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +22,23 @@ def need_board(board: str, *, emulator: bool = False) -> None:
             pytest.skip(f"{tool} is not installed")
 
 
+@functools.cache
+def _generated(model: bytes) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        emit(model, "tiny", Path(folder) / "model")
+        return {path.name: path.read_bytes() for path in (Path(folder) / "model").iterdir()}
+
+
+def write_model(model: bytes, folder: Path) -> Path:
+    """Write the C generated from a model into a new folder; generated once in a test run."""
+    folder.mkdir(parents=True)
+    for name, content in _generated(model).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
 def build_tiny(bundle: Bundle, board: str, folder: Path, *, claims: Bundle | None = None) -> Firmware:
     """Compile a bundle's model and build its firmware, which says it is of ``claims`` if that is given."""
-    model = folder / "model"
-    emit(bundle.model, "tiny", model)
+    model = write_model(bundle.model, folder / "model")
     told = bundle if claims is None else replace(bundle, members=claims.members)
     return build(told, board, model, folder / f"firmware{load_board(board).suffix}")
