@@ -67,17 +67,17 @@ def make_golden(counts: NDArray[np.int32], path: SignalPath, rule: DecisionRule,
 def golden_counts(signals: NDArray[np.int32], path: SignalPath) -> NDArray[np.int32]:
     """Cut counts [T, C] from a recording that bring `GOLDEN_WINDOWS` windows and reach every limit.
 
-    In the third quarter a burst overdrives int8, and its last sample the converter itself.
+    In the third quarter a burst overdrives int8, and its last samples the converter itself.
     """
     length = path.settle + path.window + (GOLDEN_WINDOWS - 1) * path.hop
     start = max(0, (len(signals) - length) // 2)
     counts = signals[start : start + length].astype(np.int64)
     limit = 1 << (path.counts_bits - 1)
     at = path.settle + (len(counts) - path.settle) * 5 // 8
-    burst = counts[at : at + path.window // 2]
+    burst = counts[at : at + max(path.window // 2, path.saturated_run)]
     burst *= BURST_GAIN
     np.clip(burst, -limit + 1, limit - 2, out=burst)
-    burst[-1:, 0] = limit - 1
+    burst[-path.saturated_run :, 0] = limit - 1
     return np.ascontiguousarray(counts, np.int32)
 
 
