@@ -233,3 +233,54 @@ def test_an_int8_window_is_represented_exactly() -> None:
         first = network.values(as_input(every))[0]
     assert torch.equal(first.value, as_input(every))
     assert float(first.scale) == 1 / 128
+
+
+@st.composite
+def random_networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, int, int]]:
+    """Convolutions of any shape over images of any shape, pooled and flattened."""
+    channels, height, width = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(6, 20))
+    shape = (channels, height, width)
+    torch.manual_seed(draw(st.integers(0, 1000)))
+    layers: list[nn.Module] = []
+    for _ in range(draw(st.integers(1, 3))):
+        kernel = (draw(st.integers(1, min(3, height))), draw(st.integers(1, 3)))
+        stride, dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2))), (1, draw(st.integers(1, 2)))
+        padding = (draw(st.integers(0, 1)), draw(st.integers(0, 3)))
+        depthwise = draw(st.booleans()) and channels > 1
+        out = channels * draw(st.integers(1, 2)) if depthwise else draw(st.integers(1, 9))
+        groups = channels if depthwise else 1
+        layers.append(nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups))
+        height = (height + 2 * padding[0] - kernel[0]) // stride[0] + 1
+        width = (width + 2 * padding[1] - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
+        channels = out
+        layers += draw(
+            st.sampled_from([[nn.ReLU()], [nn.BatchNorm2d(out), nn.ReLU()], [nn.BatchNorm2d(out)]])
+        )
+        pool = draw(st.sampled_from([None, nn.MaxPool2d, nn.AvgPool2d]))
+        if pool and width >= 4:
+            layers.append(pool((1, 2)))
+            width //= 2
+        if width < 4:
+            break
+    layers += [nn.Flatten(), nn.Linear(channels * height * width, CLASSES)]
+    return nn.Sequential(*layers).eval(), shape
+
+
+@settings(max_examples=30, deadline=None)
+@given(random_networks(), st.integers(0, 1000))
+def test_any_network_is_the_same_in_brevitas_and_xnnpack(
+    drawn: tuple[nn.Module, tuple[int, int, int]], seed: int
+) -> None:
+    model, shape = drawn
+    rng = np.random.default_rng(seed)
+    x = torch.from_numpy(rng.integers(-128, 128, (64, *shape))).float() / 128
+    network = QuantNetwork(lower(model, shape))
+    calibrate(network, x)
+    with torch.no_grad():
+        expected = to_int8(softmax(network(x[:16]).numpy()))
+    inputs = torch.round(x[:16] * 128).to(torch.int8).permute(0, 2, 3, 1).contiguous().numpy()
+    tflite = write(read_graph(network))
+    outputs = run_all(TfliteEngine(tflite, "xnnpack"), inputs)
+    reference = run_all(TfliteEngine(tflite, "reference"), inputs).astype(int)
+    assert np.abs(outputs.astype(int) - expected).max() <= 1
+    assert np.abs(outputs - reference).max() <= 12
