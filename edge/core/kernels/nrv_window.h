@@ -26,22 +26,39 @@ typedef struct {
     int32_t column_step;
 } nrv_patch_t;
 
+static inline int32_t nrv_min(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The first tap of an axis that lies inside: the origin may lie before it. */
+static inline int32_t nrv_first_tap(int32_t origin, int32_t dilation)
+{
+    return origin < 0 ? (dilation - 1 - origin) / dilation : 0;
+}
+
 /* Copies the window at (y, x) into scratch with its border filled, so that it reads like one inside. */
 static inline nrv_patch_t nrv_padded_patch(const nrv_window_t *w, const int8_t *input, int32_t channels, int32_t y,
                                            int32_t x, int8_t *scratch)
 {
-    const nrv_patch_t patch = {scratch, w->kernel_w * channels, channels};
-    int8_t *to = scratch;
+    const int32_t row_size = w->kernel_w * channels;
+    const nrv_patch_t patch = {scratch, row_size, channels};
+    const int32_t top = y * w->stride_h - w->pad_top;
+    const int32_t left = x * w->stride_w - w->pad_left;
+    const int32_t first = nrv_first_tap(left, w->dilation_w);
+    const int32_t last = nrv_min(w->kernel_w, nrv_first_tap(left - w->in_w, w->dilation_w));
+    /* Without dilation the taps of a row are one stretch. */
+    const int32_t stretch = w->dilation_w == 1 ? last - first : 1;
+    memset(scratch, w->input_zero, (size_t)(w->kernel_h * row_size));
     for (int32_t ky = 0; ky < w->kernel_h; ky++) {
-        const int32_t iy = y * w->stride_h - w->pad_top + ky * w->dilation_h;
-        for (int32_t kx = 0; kx < w->kernel_w; kx++) {
-            const int32_t ix = x * w->stride_w - w->pad_left + kx * w->dilation_w;
-            if (iy >= 0 && iy < w->in_h && ix >= 0 && ix < w->in_w) {
-                memcpy(to, input + (iy * w->in_w + ix) * channels, (size_t)channels);
-            } else {
-                memset(to, w->input_zero, (size_t)channels);
-            }
-            to += channels;
+        const int32_t iy = top + ky * w->dilation_h;
+        if (iy < 0 || iy >= w->in_h) {
+            continue;
+        }
+        for (int32_t kx = first; kx < last; kx += stretch) {
+            const int32_t ix = left + kx * w->dilation_w;
+            memcpy(scratch + ky * row_size + kx * channels, input + (iy * w->in_w + ix) * channels,
+                   (size_t)(stretch * channels));
         }
     }
     return patch;
