@@ -70,6 +70,6 @@ def _cell(value: Any) -> str:
 def progress() -> Iterator[ProgressCall]:
     """Show what is being done on standard error; yields the call that long work reports to."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_stderr, transient=True) as bar:
+    with Progress(*columns, console=_stderr, transient=True, disable=not _stderr.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)

@@ -52,7 +52,7 @@ def compile_model(
     """Compile an int8 model to plain C99: sources, CMakeLists.txt and report.json in one folder."""
     from quantize.c99 import emit
 
-    report = emit(read_model(file), c_name(file), out, target)
+    report = emit(read_model(file), c_name(file), out, target, str(file))
     if json:
         emit_json(report.to_json())
         return

@@ -114,7 +114,7 @@ def write_sources(
     return [f"{name}.c", *(Path(file).name for file in needed if file.endswith(".c"))], constant_bytes
 
 
-def emit(tflite: bytes, name: str, out: Path, target: str = "generic") -> Report:
+def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: str = "") -> Report:
     """Compile an int8 `.tflite` file to a folder of C99.
 
     Args:
@@ -122,13 +122,14 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic") -> Report
         name: of the model: a C identifier, the prefix of everything in `NAME.h`.
         out: the folder to write; one written before is replaced, as a whole or not at all.
         target: kernel family.
+        where: the file, for messages.
 
     Raises:
         InnervateError: the file, name or target cannot be used, or `out` holds something else.
     """
     _check_name(name)
     kernels = family(target)
-    program = lower(read_model(tflite, f"{name}.tflite"))
+    program = lower(read_model(tflite, where or f"{name}.tflite"))
     placed = plan(arena_buffers(program))
     _check_replaceable(out)
     model = program.model
