@@ -36,15 +36,19 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Times on the device in microseconds: the slowest sample, window and rule, and ticks per second.
+    """Times on the device: the slowest sample, window and rule, and ticks per second.
 
-    In an emulator that counts instructions a tick is no measure of time on silicon but repeatable.
+    In an emulator every instruction takes equally long: microseconds say nothing about silicon there, but the
+    instructions (None elsewhere) are repeatable.
     """
 
     filter_us: float
     model_us: float
     decision_us: float
     tick_hz: int
+    filter_instructions: int | None = None
+    model_instructions: int | None = None
+    decision_instructions: int | None = None
 
 
 class ValidationReport(msgspec.Struct):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.decision import Decision
+from edge.firmware.boards import load_board
 from edge.golden import Golden
 from edge.link import Link
 from edge.pipeline import Pipeline
@@ -33,8 +34,15 @@ def test_status_after_a_clean_stream(
     status = link.status()
     hz = link.hello().tick_hz
     report.status = {name: int(value) for name, value in vars(status).items()}
+    filtered, model, decision = status.filter_max, status.model_max, status.decision_max
     report.timing = Timing(
-        status.filter_max / hz * 1e6, status.model_max / hz * 1e6, status.decision_max / hz * 1e6, hz
+        filtered / hz * 1e6,
+        model / hz * 1e6,
+        decision / hz * 1e6,
+        hz,
+        instructions(report.device, filtered),
+        instructions(report.device, model),
+        instructions(report.device, decision),
     )
     assert status.samples == len(golden.counts)
     assert status.windows == len(golden.windows)
@@ -48,6 +56,13 @@ def test_status_after_a_clean_stream(
     for stage in ("filter", "model", "decision"):
         assert 0 <= getattr(status, f"{stage}_last") <= getattr(status, f"{stage}_max")
     assert status.model_max > 0
+
+
+def instructions(url: str, ticks: int) -> int | None:
+    if not url.startswith("qemu:"):
+        return None
+    emulator = load_board(url.removeprefix("qemu:")).emulator
+    return None if emulator is None else round(ticks * emulator.instructions_per_tick)
 
 
 @pytest.mark.parametrize("chunk", [1, 7])

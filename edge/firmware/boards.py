@@ -12,11 +12,16 @@ BOARDS: Final = Path(__file__).parent / "boards"
 
 
 class Emulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a board is emulated: QEMU command, its Debian package, and machine name."""
+    """How a board is emulated: QEMU command, its Debian package, and machine name.
+
+    ``instructions_per_tick``: what one tick of the board's clock counts under ``-icount shift=0``, where
+    every instruction takes one emulated nanosecond.
+    """
 
     command: str
     package: str
     machine: str
+    instructions_per_tick: float
 
 
 class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ static uint32_t refused;
 void nrv_link_send(uint8_t type, const uint8_t *payload, size_t size)
 {
     static uint8_t wire[NRV_FRAME_WIRE_MAX];
+    nrv_board_kick(); /* a long trace on a slow line is no stall */
     nrv_board_write(wire, nrv_frame_encode(type, next_sequence++, payload, size, wire));
 }
 
