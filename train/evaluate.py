@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from torch import nn
 
 from train.corpus import Corpus
 from train.delay import DelayBudget, budget
@@ -12,7 +13,7 @@ from train.experiment import Experiment, predict_classes, score_plan, shortened
 from train.fit import Progress
 from train.metrics import Metrics
 from train.run import Run
-from train.splits import Split, make_splits
+from train.splits import make_splits
 from train.task import Plan, Task, load
 
 
@@ -106,10 +107,15 @@ def cross_validate(plan: Plan, corpus: Corpus, seed: int, progress: Progress | N
     began = time.monotonic()
     splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions)
     y, subject, predicted, floor = [], [], [], []
+    common: nn.Module | None = None
     for split in splits:
         experiment = Experiment(plan, corpus, split, seed)
         path = experiment.design_path()
-        network, _ = experiment.fit_model(*experiment.training_windows(path), _of_fold(progress, split))
+        if common is None and experiment.learns_from_all:
+            common = experiment.fit_common(_named(progress, "everyone"))
+        windows = experiment.training_windows(path)
+        report = _named(progress, f"fold {split.fold + 1}/{split.folds}") if split.folds > 1 else progress
+        network, _ = experiment.fit_model(*windows, common, report)
         test = experiment.test_windows(path)
         y.append(test.y)
         subject.append(test.subject)
@@ -130,8 +136,6 @@ def cross_validate(plan: Plan, corpus: Corpus, seed: int, progress: Progress | N
     )
 
 
-def _of_fold(progress: Progress | None, split: Split) -> Progress | None:
-    """Name the fold in the stage."""
-    if progress is None or split.folds == 1:
-        return progress
-    return lambda stage, done, total: progress(f"fold {split.fold + 1}/{split.folds}: {stage}", done, total)
+def _named(progress: Progress | None, name: str) -> Progress | None:
+    """Put a name before the stage."""
+    return progress and (lambda stage, done, total: progress(f"{name}: {stage}", done, total))

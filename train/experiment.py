@@ -19,9 +19,10 @@ from train.delay import budget
 from train.filter_design import design, normalise
 from train.fit import FitResult, Progress, fit, predict
 from train.metrics import Metrics, score
+from train.settings import FitSettings
 from train.splits import Split, hold_out
 from train.task import Plan
-from train.windows import WindowSet, counts_for, cut
+from train.windows import WindowSet, counts_for, cut, join
 
 NORMALISATION_SAMPLES = 1 << 21
 """Most filtered samples kept to find the percentile; of more, every second, third, ... is taken."""
@@ -45,16 +46,24 @@ class Experiment:
     split: Split
     seed: int
 
+    @property
+    def learns_from_all(self) -> bool:
+        """Whether a network for everyone is trained first and then fitted to the split's subject."""
+        return self.plan.personal is not None and bool(self.split.common)
+
     def design_path(self) -> SignalPath:
-        """Design the signal path; its normalisation comes from the training recordings only.
+        """Design the signal path; its scale comes from training recordings only.
 
         Raises:
-            InnervateError: a filter that cannot be, a dead channel, a recording that does not fit, or a
-                delay above the task's limit.
+            InnervateError: a filter that cannot be, a dead channel, a recording that does not fit, or a delay
+                above the task's limit.
         """
+        alone = self.plan.signal_path.scale_per_subject or not self.learns_from_all
+        return self._scaled_path(self.split.train if alone else self.split.common)
+
+    def _scaled_path(self, ids: Collection[str]) -> SignalPath:
         settings, plan = self.plan.signal_path, self.plan
         made = design(settings.filters, plan.fs_hz, plan.counts_bits)
-        window, hop = _samples(settings.window_ms, plan.fs_hz), _samples(settings.hop_ms, plan.fs_hz)
         first = next(self.corpus.recordings(self.split.train[:1]))
         count = len(plan.channels)
         path = SignalPath(
@@ -67,10 +76,11 @@ class Experiment:
             filters=settings.filters,
             settle=made.settle,
             group_delay_ms=made.group_delay_ms,
-            window=window,
-            hop=hop,
+            window=_samples(settings.window_ms, plan.fs_hz),
+            hop=_samples(settings.hop_ms, plan.fs_hz),
             multiplier=(0,) * count,
             right_shift=(0,) * count,
+            saturated_run=_samples(settings.saturated_ms, plan.fs_hz),
         )
         delay = budget(path, plan.decision)
         if plan.delay is not None and delay.mean_ms > plan.delay.limit_ms:
@@ -79,15 +89,20 @@ class Experiment:
                 f"task {plan.task}",
                 "Shorten window_ms or hop_ms, or take fewer votes",
             )
-        multiplier, right_shift = normalise(self._filtered(path), settings.percentile, plan.channels)
+        filtered = self._filtered(path, ids)
+        if settings.scale == "band":
+            multiplier, right_shift = normalise(filtered.reshape(-1, 1), settings.percentile, ["all"])
+            multiplier, right_shift = multiplier * count, right_shift * count
+        else:
+            multiplier, right_shift = normalise(filtered, settings.percentile, plan.channels)
         return msgspec.structs.replace(path, multiplier=multiplier, right_shift=right_shift)
 
-    def _filtered(self, path: SignalPath) -> NDArray[np.int32]:
-        """Settled, filtered samples of the training recordings, int32 [n, channels]."""
+    def _filtered(self, path: SignalPath, ids: Collection[str]) -> NDArray[np.int32]:
+        """Settled, filtered samples of recordings, int32 [n, channels]."""
         runner = PathRunner(path)
         kept: list[NDArray[np.int32]] = []
         total, step = 0, 1
-        for recording in self.corpus.recordings(self.split.train):
+        for recording in self.corpus.recordings(ids):
             runner.reset()
             kept.append(runner.filter(counts_for(path, recording))[path.settle :: step].copy())
             total += len(kept[-1])
@@ -105,14 +120,30 @@ class Experiment:
     def training_windows(self, path: SignalPath) -> tuple[WindowSet, WindowSet]:
         """Return the windows that fit and those that validate, both of training recordings.
 
+        Without early stopping none validates.
+
         Raises:
             InnervateError: a label has no window to train on.
         """
-        settings = self.plan.signal_path
-        hop_ms = settings.train_hop_ms if settings.train_hop_ms is not None else settings.hop_ms
-        dense = msgspec.structs.replace(path, hop=_samples(hop_ms, path.fs_hz))
-        windows = self._cut(self.split.train, dense)
-        fitted, validated = hold_out(windows, self.split.protocol, self.seed)
+        settings = self.plan.personal if self.learns_from_all and self.plan.personal else self.plan.fit
+        return self._divided(self._cut(self.split.train, self._dense(path)), settings)
+
+    def _common_windows(self) -> tuple[WindowSet, WindowSet]:
+        """Windows of everyone's training recordings, at the scale each will have."""
+        ids = self.split.common
+        groups = [ids]
+        if self.plan.signal_path.scale_per_subject:
+            subject = {key.id: key.subject for key in self.corpus.keys}
+            names = dict.fromkeys(subject[one] for one in ids)
+            groups = [tuple(one for one in ids if subject[one] == name) for name in names]
+        windows = join([self._cut(group, self._dense(self._scaled_path(group))) for group in groups])
+        return self._divided(windows, self.plan.fit)
+
+    def _divided(self, windows: WindowSet, settings: FitSettings) -> tuple[WindowSet, WindowSet]:
+        if settings.patience:
+            fitted, validated = hold_out(windows, self.split.protocol, self.seed)
+        else:
+            fitted, validated = np.ones(len(windows), bool), np.zeros(len(windows), bool)
         train = windows.select(fitted)
         missing = [label for number, label in enumerate(self.plan.labels) if not (train.y == number).any()]
         if missing:
@@ -122,6 +153,11 @@ class Experiment:
                 "Leave the label out of the task, or add recordings that have it",
             )
         return train, windows.select(validated)
+
+    def _dense(self, path: SignalPath) -> SignalPath:
+        """The path with the hop of training."""
+        hop_ms = self.plan.signal_path.train_hop_ms
+        return path if hop_ms is None else msgspec.structs.replace(path, hop=_samples(hop_ms, path.fs_hz))
 
     def test_windows(self, path: SignalPath) -> WindowSet:
         """Return the windows of the test recordings.
@@ -154,18 +190,28 @@ class Experiment:
                 plan.model_params,
             )
 
+    def fit_common(self, progress: Progress | None = None, checkpoint: Path | None = None) -> nn.Module:
+        """Build and fit the network for everyone; the same for all splits with the same common recordings."""
+        model = self.build_model()
+        train, valid = self._common_windows()
+        fit(model, train, valid, self.plan.fit, seed=self.seed, progress=progress, checkpoint=checkpoint)
+        return model
+
     def fit_model(
         self,
         train: WindowSet,
         valid: WindowSet,
+        common: nn.Module | None,
         progress: Progress | None = None,
         checkpoint: Path | None = None,
     ) -> tuple[nn.Module, FitResult]:
-        """Build and fit the network."""
-        model = self.build_model()
-        return model, fit(
-            model, train, valid, self.plan.fit, seed=self.seed, progress=progress, checkpoint=checkpoint
-        )
+        """Fit the split's network: a copy of the one for everyone, or where there is none, from the start."""
+        model, settings = self.build_model(), self.plan.fit
+        if common is not None and self.plan.personal is not None:
+            model.load_state_dict(common.state_dict())
+            settings = self.plan.personal
+        result = fit(model, train, valid, settings, seed=self.seed, progress=progress, checkpoint=checkpoint)
+        return model, result
 
     def predict_floor(self, path: SignalPath, test: WindowSet) -> NDArray[np.int64]:
         """Return what a linear discriminant predicts that was trained on all training recordings."""
@@ -189,9 +235,11 @@ def score_plan(
 
 def shortened(plan: Plan) -> Plan:
     """Return the plan with so few epochs that it only shows whether all works."""
-    return msgspec.structs.replace(
-        plan, fit=msgspec.structs.replace(plan.fit, epochs=min(_FAST_EPOCHS, plan.fit.epochs))
+    fast, personal = (
+        settings and msgspec.structs.replace(settings, epochs=min(_FAST_EPOCHS, settings.epochs))
+        for settings in (plan.fit, plan.personal)
     )
+    return msgspec.structs.replace(plan, fit=fast, personal=personal)
 
 
 def _samples(milliseconds: float, fs_hz: float) -> int:

@@ -140,6 +140,10 @@ class _Loop:
 
     def run_epoch(self) -> None:
         self.model.train()
+        if self.settings.freeze_statistics:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         order = torch.randperm(len(self.train)).numpy()
         size = self.settings.batch_size
         loss = (

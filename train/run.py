@@ -7,6 +7,7 @@ there.
 """
 
 import hashlib
+import pickle
 import shutil
 from collections.abc import Iterator
 from functools import cached_property
@@ -33,6 +34,7 @@ from train.windows import WindowSet
 FORMAT = 1
 Part = Literal["train", "valid", "test"]
 
+_CHECKPOINTS = ("common.pt", "checkpoint.pt")
 _MAX_JSON_BYTES = 64 * 1024 * 1024
 
 
@@ -136,7 +138,7 @@ class Run:
         file = self.folder / "model.pt"
         try:
             model.load_state_dict(torch.load(file, weights_only=True))
-        except Exception as error:
+        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
             raise InnervateError(
                 f"The weights cannot be read: {type(error).__name__}", str(file), "Train again"
             ) from None
@@ -167,6 +169,7 @@ def train(
     model: str | None = None,
     protocol: str | None = None,
     fold: int = 0,
+    subject: str | None = None,
     seed: int = 0,
     fast: bool = False,
     progress: Progress | None = None,
@@ -181,6 +184,7 @@ def train(
         model: another network than the task's.
         protocol: another split than the task's.
         fold: which of the protocol's splits.
+        subject: instead of `fold`, the split that tests this subject.
         seed: of everything random.
         fast: few epochs, to see that all works.
         progress: called with stage, done, total.
@@ -198,9 +202,7 @@ def train(
     report("read", 0, 1)
     corpus = Corpus(dataset, data_path)
     splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions)
-    if not 0 <= fold < len(splits):
-        raise InnervateError(f"There is no fold {fold}", plan.protocol, f"Choose 0 to {len(splits) - 1}")
-    experiment = Experiment(plan, corpus, splits[fold], seed)
+    experiment = Experiment(plan, corpus, _choose(splits, fold, subject, corpus), seed)
     report("read", 1, 1)
 
     report("windows", 0, 1)
@@ -209,8 +211,10 @@ def train(
     report("windows", 1, 1)
 
     work = _work_folder(out, experiment, path)
-    checkpoint = work / "checkpoint.pt"
-    network, result = experiment.fit_model(fitted, validated, progress, checkpoint)
+    common = None
+    if experiment.learns_from_all:
+        common = experiment.fit_common(progress, work / _CHECKPOINTS[0])
+    network, result = experiment.fit_model(fitted, validated, common, progress, work / _CHECKPOINTS[1])
 
     report("test", 0, 1)
     test = experiment.test_windows(path)
@@ -233,10 +237,26 @@ def train(
     torch.save(network.state_dict(), work / "model.pt")
     _write_json(work / "run.json", record)
     _write_json(work / "metrics.json", metrics)
-    checkpoint.unlink(missing_ok=True)
+    for name in _CHECKPOINTS:
+        (work / name).unlink(missing_ok=True)
     work.rename(out)
     report("test", 1, 1)
     return Run(out, record, metrics)
+
+
+def _choose(splits: list[Split], fold: int, subject: str | None, corpus: Corpus) -> Split:
+    if subject is not None:
+        mine = {key.id for key in corpus.keys if key.subject == subject}
+        for split in splits:
+            if not mine.isdisjoint(split.test):
+                return split
+        known = sorted({key.subject for key in corpus.keys})
+        raise InnervateError(
+            f"No split tests the subject '{subject}'", splits[0].protocol, f"Subjects are {', '.join(known)}"
+        )
+    if not 0 <= fold < len(splits):
+        raise InnervateError(f"There is no fold {fold}", splits[0].protocol, f"Choose 0 to {len(splits) - 1}")
+    return splits[fold]
 
 
 def _work_folder(out: Path, experiment: Experiment, path: SignalPath) -> Path:

@@ -36,7 +36,10 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         label_smoothing: probability given to all classes alike.
         mixup: parameter of the Beta distribution of mixed windows; 0 for none.
         average: decay of the running average of weights that becomes the result; 0 for none.
-        patience: epochs without a lower validation loss before stopping; 0 never stops early.
+        patience: epochs without a lower validation loss before stopping. 0 never stops early and holds
+            nothing back to validate: all training windows fit.
+        freeze_statistics: whether batch normalisation keeps its means and variances, as is right for a few
+            windows of one person.
         augmentation: changes of the training windows.
     """
 
@@ -49,4 +52,5 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     mixup: float = 0.0
     average: float = 0.0
     patience: int = 0
+    freeze_statistics: bool = False
     augmentation: Augmentation = Augmentation()

@@ -29,8 +29,11 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         protocol: how they were chosen.
         fold: number of this split, from 0.
         folds: how many there are.
-        train: recording ids.
-        test: recording ids.
+        train: ids of the recordings that train.
+        test: ids of the recordings that test.
+        common: ids of the training recordings of everyone, where `train` holds those of one subject only
+            and a network may learn from all before; empty otherwise. Never a recording that tests in any
+            fold.
     """
 
     protocol: Protocol
@@ -38,6 +41,7 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folds: int
     train: tuple[str, ...]
     test: tuple[str, ...]
+    common: tuple[str, ...] = ()
 
 
 def make_splits(
@@ -52,7 +56,7 @@ def make_splits(
         InnervateError: unknown protocol, or too few subjects or sessions for it.
     """
     if protocol == "within_subject":
-        return [within_subject(keys, train_sessions, test_sessions)]
+        return within_subject(keys, train_sessions, test_sessions)
     if protocol == "leave_subjects_out":
         return leave_subjects_out(keys)
     raise InnervateError(f"Unknown protocol '{protocol}'", "", f"Choose one of {', '.join(PROTOCOLS)}")
@@ -60,8 +64,8 @@ def make_splits(
 
 def within_subject(
     keys: Sequence[RecordingKey], train_sessions: Collection[str], test_sessions: Collection[str]
-) -> Split:
-    """Train on some sessions of each subject, test on others of the same subjects.
+) -> list[Split]:
+    """Train on some sessions of a subject, test on others of the same subject; a split for each subject.
 
     Subjects who lack either take no part.
 
@@ -75,21 +79,26 @@ def within_subject(
         )
     trained = {key.subject for key in keys if key.session in train_sessions}
     tested = {key.subject for key in keys if key.session in test_sessions}
-    subjects = trained & tested
+    subjects = sorted(trained & tested)
     if not subjects:
         raise InnervateError(
             "No subject has a session to train and another to test on",
             "",
             "Use leave_subjects_out, or add recordings",
         )
-    return _checked(
-        "within_subject",
-        0,
-        1,
-        keys,
-        {key.id for key in keys if key.subject in subjects and key.session in train_sessions},
-        {key.id for key in keys if key.subject in subjects and key.session in test_sessions},
-    )
+    common = {key.id for key in keys if key.subject in subjects and key.session in train_sessions}
+    return [
+        _checked(
+            "within_subject",
+            fold,
+            len(subjects),
+            keys,
+            {key.id for key in keys if key.subject == subject and key.session in train_sessions},
+            {key.id for key in keys if key.subject == subject and key.session in test_sessions},
+            common if len(subjects) > 1 else set(),
+        )
+        for fold, subject in enumerate(subjects)
+    ]
 
 
 def leave_subjects_out(keys: Sequence[RecordingKey], folds: int = FOLDS) -> list[Split]:
@@ -119,13 +128,19 @@ def leave_subjects_out(keys: Sequence[RecordingKey], folds: int = FOLDS) -> list
 
 
 def _checked(
-    protocol: Protocol, fold: int, folds: int, keys: Iterable[RecordingKey], train: set[str], test: set[str]
+    protocol: Protocol,
+    fold: int,
+    folds: int,
+    keys: Iterable[RecordingKey],
+    train: set[str],
+    test: set[str],
+    common: Collection[str] = (),
 ) -> Split:
-    assert train.isdisjoint(test), "a recording on both sides of a split"
+    assert test.isdisjoint(train), "a recording on both sides of a split"
+    assert test.isdisjoint(common), "a recording on both sides of a split"
     order = [key.id for key in keys]
-    return Split(
-        protocol, fold, folds, tuple(i for i in order if i in train), tuple(i for i in order if i in test)
-    )
+    parts = (tuple(one for one in order if one in part) for part in (train, test, common))
+    return Split(protocol, fold, folds, *parts)
 
 
 def hold_out(train: WindowSet, protocol: str, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

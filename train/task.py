@@ -6,7 +6,7 @@ data set that the file does not name can be used too, if its reader has labels o
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -30,7 +30,10 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         hop_ms: between the ends of two windows.
         train_hop_ms: the same for training windows; more overlap is cheap variety.
         filters: in order.
-        percentile: of the filtered training signal's magnitude that becomes full scale of int8, per channel.
+        percentile: of the filtered training signal's magnitude that becomes full scale of int8.
+        scale: one for each channel, or one for all channels of the band together.
+        scale_per_subject: whether a subject with training recordings gets a scale from them alone.
+        saturated_ms: how long the converter must stay at its limits to spoil a window; 0 for one sample.
     """
 
     window_ms: float
@@ -38,6 +41,9 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     train_hop_ms: float | None = None
     filters: tuple[Filter, ...] = ()
     percentile: float = 99.9
+    scale: Literal["channel", "band"] = "channel"
+    scale_per_subject: bool = False
+    saturated_ms: float = 0.0
 
 
 class DelayLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +68,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         model: name of the network.
         model_params: its parameters.
         fit: how it is trained.
+        personal: how it is then fitted to one subject where the protocol gives the subject training
+            recordings; None trains on these alone, by `fit`.
         decision: rule over the outputs.
         delay: limits, where the task has any.
     """
@@ -80,6 +88,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     model: str
     model_params: dict[str, Any]
     fit: FitSettings
+    personal: FitSettings | None = None
     decision: DecisionRule
     delay: DelayLimits | None = None
 
@@ -107,6 +116,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     model: str
     model_params: dict[str, Any] = {}
     fit: FitSettings = FitSettings()
+    personal: FitSettings | None = None
     decision: DecisionRule = DecisionRule()
     delay: DelayLimits | None = None
     protocols: dict[Protocol, dict[str, Any]] = {}

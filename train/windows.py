@@ -1,7 +1,7 @@
 """Windows: int8 pieces of filtered signal with one label each, cut by the same code that runs on a device."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,15 +39,14 @@ class WindowSet:
 
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "WindowSet":
         """Return the windows of a mask or of indices."""
-        return WindowSet(
-            self.x[chosen],
-            self.y[chosen],
-            self.recording[chosen],
-            self.subject[chosen],
-            self.session[chosen],
-            self.segment[chosen],
-            self.end_index[chosen],
-        )
+        return WindowSet(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+
+def join(sets: Sequence[WindowSet]) -> WindowSet:
+    """Return the windows of one or more sets, in order."""
+    return WindowSet(
+        *(np.concatenate([getattr(one, field.name) for one in sets]) for field in fields(WindowSet))
+    )
 
 
 def counts_for(path: SignalPath, recording: Recording) -> NDArray[np.int32]:

@@ -12,7 +12,7 @@ def build(
     window: int,
     classes: int,
     *,
-    layers: Sequence[Sequence[int]] = ((48, 1, 1), (64, 5, 2)),
+    layers: Sequence[Sequence[int]] = ((64, 3, 1, 10), (64, 1, 1)),
     hidden: int = 64,
     dropout: float = 0.2,
 ) -> nn.Module:
@@ -24,7 +24,8 @@ def build(
         channels: of the signal.
         window: samples.
         classes: outputs.
-        layers: filters, kernel length and stride of each convolution.
+        layers: filters, kernel length and stride of each convolution, and optionally how many of its outputs
+            are averaged into one.
         hidden: units of the dense layer before the last; 0 for none.
         dropout: before each dense layer.
 
@@ -33,8 +34,9 @@ def build(
     """
     stack: list[nn.Module] = []
     width, length = channels, window
-    for filters, kernel, stride in layers:
-        length = (length - kernel) // stride + 1
+    for filters, kernel, stride, *rest in layers:
+        pool = rest[0] if rest else 1
+        length = ((length - kernel) // stride + 1) // pool
         if length < 1:
             raise ValueError(f"a window of {window} samples is too short for its kernels")
         stack += [
@@ -42,6 +44,8 @@ def build(
             nn.BatchNorm2d(filters),
             nn.ReLU(),
         ]
+        if pool > 1:
+            stack.append(nn.AvgPool2d((1, pool)))
         width = filters
     stack += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     if hidden:
