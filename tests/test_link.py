@@ -1,9 +1,12 @@
 """The host's side of the link against devices that misbehave, each mistake a sentence."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge import frames, link, wire
 from edge.decision import Decision
-from edge.device import open_device
+from edge.device import Device, open_device
 from edge.errors import InnervateError
 from edge.link import Link, Traced, pack_samples
 from edge.messages import (
@@ -26,6 +29,7 @@ from edge.messages import (
     Refused,
     Samples,
     Start,
+    Trace,
     TraceFiltered,
     TraceWindow,
 )
@@ -295,6 +299,46 @@ def test_serial_port_vanishes() -> None:
         os.close(controller)
         with pytest.raises(InnervateError, match="the device vanished"):
             opened.read()
+
+
+def pump(controller: int, far: Device, stop: threading.Event) -> None:
+    """Carries bytes between a pseudo-terminal and a device."""
+    os.set_blocking(controller, False)
+    while not stop.is_set():
+        with contextlib.suppress(BlockingIOError):
+            far.write(os.read(controller, 4096))
+        data = far.read()
+        while data:
+            with contextlib.suppress(BlockingIOError):
+                data = data[os.write(controller, data) :]
+
+
+def test_a_serial_port_carries_the_link(firmware: Path) -> None:
+    """A pseudo-terminal stands for the cable: pyserial's settings, reads and writes are the real ones."""
+    bundle = tiny_bundle()
+    golden = bundle.golden
+    controller, terminal = os.openpty()
+    tty.setraw(terminal)
+    stop = threading.Event()
+    with open_device("host:", firmware) as far:
+        cable = threading.Thread(target=pump, args=(controller, far, stop))
+        cable.start()
+        try:
+            with Link.open(os.ttyname(terminal), bundle_hash=bundle.hash) as conversation:
+                conversation.start(Trace.FILTERED)
+                events = list(conversation.stream(golden.counts[:200]))
+                output, _ = conversation.run_model(golden.windows[0])
+        finally:
+            stop.set()
+            cable.join()
+            os.close(controller)
+            os.close(terminal)
+    filtered = [event.values for event in events if isinstance(event, Traced)]
+    np.testing.assert_array_equal(np.concatenate(filtered), golden.filtered[:200])
+    decided = [event.sample_index for event in events if isinstance(event, Decision)]
+    assert decided == golden.decision_sample_index[: len(decided)].tolist()
+    assert decided
+    np.testing.assert_array_equal(output, golden.outputs[0])
 
 
 @pytest.fixture
