@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.engines.tflite import TfliteEngine
+from edge.errors import InnervateError
 from edge.golden import Golden
 from edge.link import Link
 from edge.pipeline import Pipeline
@@ -49,8 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     outcome = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(InnervateError):
+        # The device is gone or silent: the other tests could only wait for it, each in vain.
+        item.session.shouldfail = str(call.excinfo.value)
     if outcome.when == "call" or not outcome.passed:
         message = "" if outcome.passed else _last_line(outcome)
         item.config.stash[_REPORT].tests.append(

@@ -1,5 +1,6 @@
 """A device on a TCP port of this machine that says what a test wants it to say."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -29,12 +30,11 @@ def obedient(device: "FakeDevice", sequence: int, message: wire.Message) -> None
 
 
 class FakeDevice:
-    """Serves one connection in a thread; ``received`` holds what came, in order."""
+    """Serves connections, one after the other, in a thread; ``received`` holds what came, in order."""
 
     def __init__(self, reply: Reply = obedient, info: Info = INFO) -> None:
         self.reply, self.info = reply, info
         self.received: list[wire.Message] = []
-        self.unread = threading.Event()
         self._sequence = 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -58,21 +58,23 @@ class FakeDevice:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._server.close()
+        self._server.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
+        self._server.close()
 
     def _serve(self) -> None:
-        decoder = frames.FrameDecoder()
-        self._connection, _ = self._server.accept()
-        with self._connection:
+        while True:
             try:
+                self._connection, _ = self._server.accept()
+            except OSError:
+                return
+            with self._connection, contextlib.suppress(OSError):
+                decoder = frames.FrameDecoder()
                 while data := self._connection.recv(4096):
                     for frame in decoder.feed(data):
                         message = wire.decode(frame.type, frame.payload)
                         self.received.append(message)
                         self.reply(self, frame.sequence, message)
-            except OSError:
-                return
 
 
 def speaks(version: int) -> Info:

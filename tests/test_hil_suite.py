@@ -1,13 +1,17 @@
 """The hardware-in-the-loop suite passes on the native and on the emulated device."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge import wire
 from edge.errors import InnervateError
+from edge.messages import Samples
 from hil_tests.report import JUNIT_FILE, REPORT_FILE, ValidationReport
 from hil_tests.run import validate
+from tests.fake_device import INFO, FakeDevice, obedient
 from tests.tiny_bundle import tiny_bundle, tiny_graph
 from tests.tiny_firmware import build_tiny, need_board
 
@@ -34,6 +38,23 @@ def test_suite_passes(url: str, board: str, tmp_path: Path) -> None:
     assert ValidationReport.load(tmp_path / "report") == report
     cases = ElementTree.parse(tmp_path / "report" / JUNIT_FILE).getroot().iter("testcase")
     assert len(list(cases)) == len(report.tests)
+
+
+def test_a_device_that_dies_ends_the_run(tmp_path: Path) -> None:
+    def reply(fake: FakeDevice, sequence: int, message: wire.Message) -> None:
+        if isinstance(message, Samples):
+            fake.hang_up()
+        else:
+            obedient(fake, sequence, message)
+
+    bundle = tiny_bundle()
+    bundle.save(tmp_path / "tiny.nrv")
+    with FakeDevice(reply, replace(INFO, bundle_hash=bytes.fromhex(bundle.hash))) as fake:
+        report = validate(tmp_path / "tiny.nrv", fake.url, None, tmp_path)
+    assert not report.passed
+    assert report.parity == []
+    assert [test.outcome for test in report.tests] == ["failed", "failed"]  # no build id, then no device
+    assert "the device vanished" in report.tests[-1].message
 
 
 def test_firmware_of_another_bundle_is_told_before_any_test(tmp_path: Path) -> None:
