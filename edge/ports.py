@@ -69,11 +69,12 @@ class SerialPort:
     """A serial port of this machine or, by RFC 2217, of another. Raises OSError if it cannot be opened."""
 
     def __init__(self, url: str) -> None:
-        local = "://" not in url
-        exclusive: dict[str, Any] = {"exclusive": True} if local and url.startswith("/dev/") else {}
-        self._serial = serial.serial_for_url(
-            url, BAUD, timeout=POLL_SECONDS, write_timeout=WRITE_SECONDS, **exclusive
-        )
+        options: dict[str, Any] = {"timeout": POLL_SECONDS}
+        if "://" not in url:
+            options["write_timeout"] = WRITE_SECONDS  # which RFC 2217 ports refuse
+        if url.startswith("/dev/"):
+            options["exclusive"] = True
+        self._serial = serial.serial_for_url(url, BAUD, **options)
 
     def read(self) -> bytes:
         """As Port."""

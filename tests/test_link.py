@@ -2,16 +2,20 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 import tty
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
+import serial.rfc2217
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -339,6 +343,37 @@ def test_a_serial_port_carries_the_link(firmware: Path) -> None:
     assert decided == golden.decision_sample_index[: len(decided)].tolist()
     assert decided
     np.testing.assert_array_equal(output, golden.outputs[0])
+
+
+def serve_rfc2217(server: socket.socket, far_url: str) -> None:
+    """One connection of a network serial port, the port itself being a TCP connection to a device."""
+    connection, _ = server.accept()
+    with connection, serial.serial_for_url(far_url, timeout=0.02) as far:
+        writer = types.SimpleNamespace(write=connection.sendall)
+        manager = serial.rfc2217.PortManager(far, writer)
+        connection.settimeout(0.02)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                received = connection.recv(1024)
+                if not received:
+                    return
+                far.write(b"".join(manager.filter(received)))
+            if data := far.read(1024):
+                connection.sendall(b"".join(manager.escape(data)))
+
+
+@pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial 3.5
+def test_a_serial_port_of_another_machine() -> None:
+    with FakeDevice() as fake, socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve_rfc2217, args=(server, fake.url))
+        thread.start()
+        with Link.open(f"rfc2217://127.0.0.1:{server.getsockname()[1]}") as conversation:
+            assert conversation.info == INFO
+            conversation.start()
+            assert list(conversation.stream(tiny_counts(100))) == []
+        thread.join(10)
+    sent = [message for message in fake.received if isinstance(message, Samples)]
+    np.testing.assert_array_equal(np.concatenate([plain_counts(m, 4) for m in sent]), tiny_counts(100))
 
 
 @pytest.fixture
