@@ -31,6 +31,7 @@ filters = [{ kind = "highpass", edges_hz = [20] }]
 [fit]
 epochs = 8
 batch_size = 8
+patience = 5
 [personal]
 epochs = 4
 batch_size = 8
@@ -90,15 +91,27 @@ def test_a_run_is_read_back_as_it_was(run: Run) -> None:
     assert run.metrics.floor.accuracy.value > 0.9
 
 
-def test_parts_of_a_run_share_no_recording_or_segment(run: Run) -> None:
+def test_parts_of_a_run_share_no_recording(run: Run, data: Path, task_file: Path) -> None:
     fitted, validated, test = (run.windows(part) for part in ("train", "valid", "test"))
-    assert len(validated) > 0
-    assert set(fitted.session) == set(validated.session) == {"train"}
+    assert len(validated) == 0  # nothing stops the fit to the subject early
+    assert set(fitted.subject) == set(test.subject) == {"1"}
+    assert set(fitted.session) == {"train"}
     assert set(test.session) == {"test"}
-    assert not set(fitted.recording) & set(test.recording)
-    # one segment a recording here
-    assert not set(fitted.recording) & set(validated.recording)
     assert {recording.id for recording in run.recordings("test")} == set(test.recording)
+    assert {recording.id for recording in run.recordings("train")} == set(fitted.recording)
+    assert len(run.record.split.common) == 36
+    assert all("/train/" in one for one in run.record.split.common)
+
+
+def test_validation_subjects_are_others(data: Path, task_file: Path, tmp_path: Path) -> None:
+    made = train(task_file, "emg_3dc", data, out=tmp_path / "run", protocol="leave_subjects_out", subject="3")
+    parts = [set(made.windows(part).subject) for part in ("train", "valid", "test")]
+    assert parts[2] == {"3"}
+    assert parts[1]
+    assert set.union(*parts) == set("123456")
+    assert sum(map(len, parts)) == 6
+    with pytest.raises(InnervateError, match="No split tests the subject '9'"):
+        train(task_file, "emg_3dc", data, out=tmp_path / "other", subject="9")
 
 
 def test_normalisation_sees_training_recordings_only(data: Path, task_file: Path, tmp_path: Path) -> None:
@@ -110,9 +123,21 @@ def test_normalisation_sees_training_recordings_only(data: Path, task_file: Path
     for folder in (data, loud):
         plan = task.load(task_file).plan("emg_3dc")
         corpus = Corpus("emg_3dc", folder)
-        (split,) = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions)
-        paths.append(Experiment(plan, corpus, split, 0).design_path())
+        splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions)
+        paths.append([Experiment(plan, corpus, split, 0).design_path() for split in splits])
     assert paths[0] == paths[1]
+    assert len(set(paths[0])) == 1  # by default everyone's recordings set the scale
+
+
+def test_scale_per_subject(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(TASK.replace("hop_ms = 50", "hop_ms = 50\nscale_per_subject = true\nscale = 'band'"))
+    plan = task.load(file).plan("emg_3dc")
+    corpus = Corpus("emg_3dc", data)
+    splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions)
+    paths = [Experiment(plan, corpus, split, 0).design_path() for split in splits]
+    assert len({path.multiplier for path in paths}) == PARTICIPANTS
+    assert all(len(set(path.multiplier)) == 1 for path in paths)
 
 
 def test_the_same_seed_gives_the_same_weights(run: Run, data: Path, task_file: Path, tmp_path: Path) -> None:
@@ -128,21 +153,22 @@ def test_an_interrupted_run_leaves_no_folder_and_goes_on(
     run: Run, data: Path, task_file: Path, tmp_path: Path
 ) -> None:
     def interrupt(stage: str, done: int, total: int) -> None:
-        if stage == "train" and done == 3:
+        if stage == "everyone: train" and done == 3:
             raise InterruptedFitError
 
     out = tmp_path / "run"
     with pytest.raises(InterruptedFitError):
         train(task_file, "emg_3dc", data, out=out, seed=1, progress=interrupt)
     assert not out.exists()
-    epochs: list[int] = []
+    epochs: list[tuple[str, int]] = []
 
     def note(stage: str, done: int, total: int) -> None:
-        if stage == "train":
-            epochs.append(done)
+        if "train" in stage:
+            epochs.append((stage, done))
 
     resumed = train(task_file, "emg_3dc", data, out=out, seed=1, progress=note)
-    assert epochs == [4, 5, 6]
+    assert epochs[0] == ("everyone: train", 4)
+    assert [done for stage, done in epochs if stage == "train"] == [1, 2, 3, 4]
     assert resumed.metrics == run.metrics
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
 
@@ -210,8 +236,8 @@ def test_recordings_that_are_gone(run: Run, data: Path, task_file: Path, tmp_pat
     moved = tmp_path / "data"
     shutil.copytree(data, moved)
     made = train(task_file, "emg_3dc", moved, out=tmp_path / "run", fast=True)
-    shutil.rmtree(moved / "Participant6")
-    with pytest.raises(InnervateError, match="The recording '6/test/0_0' is not there"):
+    shutil.rmtree(moved / "Participant1")
+    with pytest.raises(InnervateError, match="The recording '1/test/0_0' is not there"):
         Run.load(made.folder).windows("test")
     shutil.rmtree(moved)
     with pytest.raises(InnervateError, match="No such file"):

@@ -139,9 +139,12 @@ def test_within_subject_keeps_sessions_apart(keys: list[RecordingKey]) -> None:
         with pytest.raises(InnervateError, match="No subject has a session"):
             within_subject(keys, ["1"], ["3"])
         return
-    split = within_subject(keys, ["1"], ["3"])
-    assert {sessions[i] for i in split.train} == {(subject, "1") for subject in able}
-    assert {sessions[i] for i in split.test} == {(subject, "3") for subject in able}
+    splits = within_subject(keys, ["1"], ["3"])
+    for split, subject in zip(splits, sorted(able), strict=True):
+        assert {sessions[i] for i in split.train} == {(subject, "1")}
+        assert {sessions[i] for i in split.test} == {(subject, "3")}
+        assert {sessions[i] for i in split.common} == ({(s, "1") for s in able} if len(able) > 1 else set())
+        assert split.folds == len(splits)
 
 
 def test_protocols_are_checked() -> None:

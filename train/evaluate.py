@@ -10,7 +10,7 @@ from torch import nn
 from train.corpus import Corpus
 from train.delay import DelayBudget, budget
 from train.experiment import Experiment, predict_classes, score_plan, shortened
-from train.fit import Progress
+from train.fit import Progress, named
 from train.metrics import Metrics
 from train.run import Run
 from train.splits import make_splits
@@ -112,9 +112,9 @@ def cross_validate(plan: Plan, corpus: Corpus, seed: int, progress: Progress | N
         experiment = Experiment(plan, corpus, split, seed)
         path = experiment.design_path()
         if common is None and experiment.learns_from_all:
-            common = experiment.fit_common(_named(progress, "everyone"))
+            common = experiment.fit_common(named(progress, "everyone"))
         windows = experiment.training_windows(path)
-        report = _named(progress, f"fold {split.fold + 1}/{split.folds}") if split.folds > 1 else progress
+        report = named(progress, f"fold {split.fold + 1}/{split.folds}") if split.folds > 1 else progress
         network, _ = experiment.fit_model(*windows, common, report)
         test = experiment.test_windows(path)
         y.append(test.y)
@@ -134,8 +134,3 @@ def cross_validate(plan: Plan, corpus: Corpus, seed: int, progress: Progress | N
         delay=budget(path, plan.decision),
         seconds=time.monotonic() - began,
     )
-
-
-def _named(progress: Progress | None, name: str) -> Progress | None:
-    """Put a name before the stage."""
-    return progress and (lambda stage, done, total: progress(f"{name}: {stage}", done, total))

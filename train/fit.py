@@ -2,6 +2,8 @@
 
 import copy
 import math
+import pickle
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +18,14 @@ from torch.nn import functional
 from edge.errors import InnervateError
 from train.augment import augment
 from train.models import to_input
-from train.settings import Augmentation, FitSettings
+from train.settings import FitSettings
 from train.windows import WindowSet
-
-__all__ = ["Augmentation", "Epoch", "FitResult", "FitSettings", "Progress", "fit", "predict"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
+
+UNREADABLE = (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, struct.error)
+"""What torch raises for a file of tensors that is none, or of other ones."""
 
 _EVALUATION_BATCH = 2048
 
@@ -100,6 +103,11 @@ def fit(
     model.load_state_dict(loop.best)
     model.eval()
     return FitResult(loop.best_epoch, loop.out_of_patience, time.monotonic() - began, tuple(loop.history))
+
+
+def named(progress: Progress | None, name: str) -> Progress | None:
+    """Put a name before each stage."""
+    return progress and (lambda stage, done, total: progress(f"{name}: {stage}", done, total))
 
 
 def predict(model: nn.Module, x: NDArray[np.int8]) -> NDArray[np.float32]:
@@ -232,8 +240,19 @@ class _Loop:
         part.replace(file)
 
     def restore(self, file: Path) -> None:
-        """Go on from a state that `save` wrote."""
-        state = torch.load(file, weights_only=True)
+        """Go on from a state that `save` wrote.
+
+        Raises:
+            InnervateError: the file is damaged.
+        """
+        try:
+            state = torch.load(file, weights_only=True)
+        except UNREADABLE as error:
+            raise InnervateError(
+                f"The checkpoint cannot be read: {type(error).__name__}",
+                str(file),
+                "Remove it and start again",
+            ) from None
         self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
         self.best_loss, self.best = state["best_loss"], state["best"]
         self.model.load_state_dict(state["model"])

@@ -7,7 +7,7 @@ there.
 """
 
 import hashlib
-import pickle
+import re
 import shutil
 from collections.abc import Iterator
 from functools import cached_property
@@ -24,7 +24,7 @@ from edge.signal_path import SignalPath
 from train import models
 from train.corpus import Corpus
 from train.experiment import Experiment, predict_classes, score_plan, shortened
-from train.fit import FitResult, Progress
+from train.fit import UNREADABLE, FitResult, Progress, named
 from train.metrics import Metrics
 from train.recording import Recording
 from train.splits import Split, make_splits
@@ -138,7 +138,7 @@ class Run:
         file = self.folder / "model.pt"
         try:
             model.load_state_dict(torch.load(file, weights_only=True))
-        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        except UNREADABLE as error:
             raise InnervateError(
                 f"The weights cannot be read: {type(error).__name__}", str(file), "Train again"
             ) from None
@@ -210,36 +210,43 @@ def train(
     fitted, validated = experiment.training_windows(path)
     report("windows", 1, 1)
 
-    work = _work_folder(out, experiment, path)
-    common = None
-    if experiment.learns_from_all:
-        common = experiment.fit_common(progress, work / _CHECKPOINTS[0])
-    network, result = experiment.fit_model(fitted, validated, common, progress, work / _CHECKPOINTS[1])
+    try:
+        work = _work_folder(out, experiment, path, fitted)
+        common = None
+        if experiment.learns_from_all:
+            common = experiment.fit_common(named(progress, "everyone"), work / _CHECKPOINTS[0])
+        network, result = experiment.fit_model(fitted, validated, common, progress, work / _CHECKPOINTS[1])
 
-    report("test", 0, 1)
-    test = experiment.test_windows(path)
-    metrics = RunMetrics(
-        test=score_plan(plan, test.y, predict_classes(network, test), test.subject),
-        floor=score_plan(plan, test.y, experiment.predict_floor(path, test), test.subject),
-    )
-    record = RunRecord(
-        format=FORMAT,
-        innervate=version("innervate"),
-        task=settled,
-        plan=plan,
-        fast=fast,
-        data_path=None if data_path is None else str(data_path.resolve()),
-        split=experiment.split,
-        seed=seed,
-        signal_path=path,
-        fit=result,
-    )
-    torch.save(network.state_dict(), work / "model.pt")
-    _write_json(work / "run.json", record)
-    _write_json(work / "metrics.json", metrics)
-    for name in _CHECKPOINTS:
-        (work / name).unlink(missing_ok=True)
-    work.rename(out)
+        report("test", 0, 1)
+        test = experiment.test_windows(path)
+        metrics = RunMetrics(
+            test=score_plan(plan, test.y, predict_classes(network, test), test.subject),
+            floor=score_plan(plan, test.y, experiment.predict_floor(path, test), test.subject),
+        )
+        record = RunRecord(
+            format=FORMAT,
+            innervate=version("innervate"),
+            task=settled,
+            plan=plan,
+            fast=fast,
+            data_path=None if data_path is None else str(data_path.resolve()),
+            split=experiment.split,
+            seed=seed,
+            signal_path=path,
+            fit=result,
+        )
+        torch.save(network.state_dict(), work / "model.pt")
+        _write_json(work / "run.json", record)
+        _write_json(work / "metrics.json", metrics)
+        for name in _CHECKPOINTS:
+            (work / name).unlink(missing_ok=True)
+        work.rename(out)
+    except OSError as error:
+        raise InnervateError(
+            f"The run cannot be written: {error.strerror or error}",
+            str(out),
+            "Check the folder and its space",
+        ) from None
     report("test", 1, 1)
     return Run(out, record, metrics)
 
@@ -259,16 +266,19 @@ def _choose(splits: list[Split], fold: int, subject: str | None, corpus: Corpus)
     return splits[fold]
 
 
-def _work_folder(out: Path, experiment: Experiment, path: SignalPath) -> Path:
+def _work_folder(out: Path, experiment: Experiment, path: SignalPath, fitted: WindowSet) -> Path:
     """Make or find the hidden folder of just this run; what another run left under the same name goes."""
     identity = hashlib.sha256(
         msgspec.json.encode((FORMAT, experiment.plan, experiment.split, experiment.seed, path))
-    ).hexdigest()[:16]
-    work = out.with_name(f".{out.name}.{identity}")
-    for old in out.parent.glob(f".{out.name}.*") if out.parent.is_dir() else ():
-        if old != work and old.is_dir():
+    )
+    identity.update(fitted.x.tobytes())
+    work = out.with_name(f".{out.name}.{identity.hexdigest()[:16]}")
+    mine = re.compile(re.escape(f".{out.name}.") + "[0-9a-f]{16}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for old in out.parent.iterdir():
+        if old != work and mine.fullmatch(old.name) and old.is_dir():
             shutil.rmtree(old)
-    work.mkdir(parents=True, exist_ok=True)
+    work.mkdir(exist_ok=True)
     return work
 
 
