@@ -14,7 +14,7 @@ from edge.errors import InnervateError
 from quantize.c99 import Report, build_shared, emit
 from quantize.c99.arena import Buffer, plan
 from quantize.c99.kernels import CORE, FAMILIES
-from quantize.c99.toolchain import worst_stack
+from quantize.c99.toolchain import CallGraph
 from tests.random_graphs import random_graph
 from tests.tflite_maker import Maker
 
@@ -135,6 +135,15 @@ def test_unknown_target(tmp_path: Path) -> None:
         emit(random_graph(5), "net", tmp_path / "net", target="z80")
 
 
+def test_reshapes_alone(tmp_path: Path) -> None:
+    maker = Maker()
+    source, shape = maker.input((1, 4), 0.5, 1), maker.constant(np.array([2, 2], np.int32))
+    tflite = maker.finish(maker.operator("RESHAPE", [source, shape], maker.tensor((2, 2), 0.5, 1)))
+    window = np.array([1, -128, 127, 0], np.int8)
+    assert np.array_equal(NativeEngine(build_shared(tflite)).run(window), window)
+    assert emit(tflite, "net", tmp_path / "net").macs == 0
+
+
 def test_several_inputs_and_outputs(tmp_path: Path) -> None:
     import ctypes
 
@@ -250,7 +259,8 @@ def test_worst_stack_of_a_known_call_graph() -> None:
         'edge: { sourcename: "mid" targetname: "a.c:leaf" label: "" }\n'
         'edge: { sourcename: "run" targetname: "memcpy" label: "" }\n'
     )
-    assert worst_stack([graph], "run") == 64
+    assert CallGraph([graph]).worst_stack("run") == 64
+    assert CallGraph([graph]).foreign("run") == ["memcpy"]
     cycle = 'edge: { sourcename: "a.c:leaf" targetname: "run" label: "" }\n'
-    assert worst_stack([graph, cycle], "run") is None
-    assert worst_stack([graph.replace("8 bytes (static)", "8 bytes (dynamic)")], "run") is None
+    assert CallGraph([graph, cycle]).worst_stack("run") is None
+    assert CallGraph([graph.replace("8 bytes (static)", "8 bytes (dynamic)")]).worst_stack("run") is None

@@ -1,19 +1,19 @@
 """Writes a model as a folder of plain C99."""
 
 import json
-import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from edge.errors import InnervateError
 from quantize.c99 import toolchain
 from quantize.c99.arena import Buffer, Plan, plan
+from quantize.c99.folder import MARK, whole_folder
 from quantize.c99.kernels import CORE, Family, family
-from quantize.c99.lowering import Program, lower
+from quantize.c99.lowering import lower
+from quantize.c99.program import Program
 from quantize.c99.report import ArenaBuffer, Layer, Report
-from quantize.c99.source import header, scratch_buffer, source, tensor_buffer
+from quantize.c99.source import header, output_buffer, scratch_buffer, source
 from quantize.tflite_reader import read_model
 
 REPORT_FORMAT = 1
@@ -51,9 +51,9 @@ def arena_buffers(program: Program) -> list[Buffer]:
     for number, step in enumerate(program.steps):
         if step.output not in outside:
             size = model.tensors[step.output].size
-            buffers.append(Buffer(tensor_buffer(step.output), size, number, last[step.output]))
+            buffers.append(Buffer(output_buffer(step), size, number, last[step.output]))
         if step.scratch:
-            buffers.append(Buffer(scratch_buffer(number), step.scratch, number, number))
+            buffers.append(Buffer(scratch_buffer(step), step.scratch, number, number))
     return buffers
 
 
@@ -131,16 +131,8 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
     kernels = family(target)
     program = lower(read_model(tflite, where or f"{name}.tflite"))
     placed = plan(arena_buffers(program))
-    _check_replaceable(out)
     model = program.model
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise InnervateError(
-            "Cannot write the generated C", f"{out}: {error.strerror}", "Choose another folder"
-        ) from None
-    try:
+    with whole_folder(out) as folder:
         sources, constant_bytes = write_sources(program, name, folder, kernels, placed)
         (folder / "CMakeLists.txt").write_text(_cmake(name, sources, kernels.cflags))
         report = Report(
@@ -159,27 +151,5 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
             layers=_layers(program),
             build=toolchain.measure(folder, sources, f"{name}_run", constant_bytes, kernels.cflags),
         )
-        (folder / "report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n")
-        folder.chmod(0o755)
-        _replace(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        (folder / MARK).write_text(json.dumps(report.to_json(), indent=1) + "\n")
     return report
-
-
-def _check_replaceable(out: Path) -> None:
-    """Only an empty folder or one of our own making may be replaced."""
-    if not out.exists():
-        return
-    if not out.is_dir() or (any(out.iterdir()) and not (out / "report.json").is_file()):
-        raise InnervateError("Not overwriting what is not generated C", str(out), "Choose another folder")
-
-
-def _replace(folder: Path, out: Path) -> None:
-    if out.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-        os.replace(out, old / out.name)  # noqa: PTH105
-        os.replace(folder, out)  # noqa: PTH105
-        shutil.rmtree(old)
-    else:
-        os.replace(folder, out)  # noqa: PTH105

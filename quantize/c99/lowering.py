@@ -1,7 +1,7 @@
 """From a model to steps: one kernel call each, with every constant it needs already computed.
 
 A step's parameters are written as a C structure by `source.py`; nothing about the text is decided here.
-Another kernel family or layout is another set of `Step`s, from the same arithmetic.
+Another kernel family or layout is another set of steps, from the same arithmetic.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge.errors import InnervateError
 from quantize.c99 import arithmetic
 from quantize.c99.arithmetic import Multiplier
+from quantize.c99.program import Program, Step, Value
 from quantize.tflite_model import (
     AddOptions,
     ConvOptions,
@@ -29,43 +30,6 @@ from quantize.tflite_rules import mean_axes, window_extent
 INT32_MAX = (1 << 31) - 1
 # Left free below INT32_MAX for adding an output zero point.
 _ZERO_POINT_ROOM = 128
-
-# Arrays become constants of the generated file, mappings nested structures, tuples C arrays.
-Value = (
-    int | NDArray[np.int8] | NDArray[np.int32] | NDArray[np.uint64] | Mapping[str, "Value"] | tuple[int, ...]
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One call `nrv_KERNEL(&parameters, inputs..., output[, scratch])`."""
-
-    operator: Operator
-    kernel: str
-    parameters: Mapping[str, Value]
-    inputs: tuple[int, ...]
-    output: int
-    macs: int = 0
-    # Largest magnitude that any order of summing can reach in the int32 accumulator, requantization's left
-    # shift included; None for kernels without one.
-    accumulator_bound: int | None = None
-    takes_scratch: bool = False
-    scratch: int = 0  # bytes
-
-
-@dataclass(frozen=True, eq=False)
-class Program:
-    """Steps in order; `alias` maps a tensor to the one whose memory it shares (RESHAPE moves nothing)."""
-
-    model: Model
-    steps: tuple[Step, ...]
-    alias: Mapping[int, int]
-
-    def storage(self, tensor: int) -> int:
-        """Return the tensor that owns this one's memory."""
-        while tensor in self.alias:
-            tensor = self.alias[tensor]
-        return tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +58,7 @@ class _Context:
 
 def _window(
     c: _Context, options: ConvOptions | PoolOptions, kernel: tuple[int, int], output: tuple[int, ...]
-) -> dict[str, Value]:
+) -> dict[str, int]:
     batches, in_h, in_w, _ = c.inputs[0].shape
     dilation = options.dilation if isinstance(options, ConvOptions) else (1, 1)
     pads, inside = [], []
@@ -127,7 +91,7 @@ def _window(
     }
 
 
-def _reaches_border(window: Mapping[str, Value]) -> bool:
+def _reaches_border(window: Mapping[str, int]) -> bool:
     whole = (0, window["out_h"], 0, window["out_w"])
     return tuple(window[f"inside_{side}"] for side in ("top", "bottom", "left", "right")) != whole
 

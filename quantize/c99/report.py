@@ -36,8 +36,10 @@ class Build:
     compiler: str
     flags: list[str]
     code_bytes: int  # instructions and parameter structures, without weights
-    # Longest chain of calls from NAME_run, without the C library's memcpy and memset; None where unknown.
+    # Longest chain of calls from NAME_run; None where unknown.
     stack_bytes: int | None
+    # Functions on the way whose frames are not in that figure: the C library's.
+    stack_excludes: list[str]
 
 
 @dataclass(frozen=True)

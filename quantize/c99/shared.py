@@ -12,7 +12,8 @@ from edge.errors import InnervateError
 from quantize.c99.arena import plan
 from quantize.c99.emitter import arena_buffers, write_sources
 from quantize.c99.kernels import family
-from quantize.c99.lowering import Program, lower
+from quantize.c99.lowering import lower
+from quantize.c99.program import Program
 from quantize.tflite_reader import read_model
 
 # -O3 for its vectorizer; the arithmetic is integer, so results cannot depend on it.
@@ -82,20 +83,22 @@ def build_shared(tflite: bytes) -> Path:
 
 
 def _compile(compiler: str, folder: Path, sources: list[str], library: Path) -> None:
-    library.parent.mkdir(parents=True, exist_ok=True)
     # Built beside its place and renamed, so that a library is whole or not there, whoever else builds it.
-    with tempfile.NamedTemporaryFile(dir=library.parent, suffix=".part", delete=False) as part:
-        pass
     try:
-        command = [compiler, *FLAGS, f"-I{folder}", *(str(folder / s) for s in sources), "-o", part.name]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        if run.returncode != 0:
-            reason = run.stderr.strip().splitlines()
-            raise InnervateError(
-                f"The C compiler {compiler} failed: {reason[0] if reason else run.returncode}",
-                "native engine",
-                "Set CC to a C99 compiler that can make shared libraries",
-            )
-        os.replace(part.name, library)  # noqa: PTH105
-    finally:
-        Path(part.name).unlink(missing_ok=True)
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as beside:
+            part = Path(beside) / library.name
+            command = [compiler, *FLAGS, f"-I{folder}", *(str(folder / s) for s in sources), "-o", str(part)]
+            run = subprocess.run(command, capture_output=True, text=True, check=False)
+            if run.returncode == 0:
+                os.replace(part, library)  # noqa: PTH105
+    except OSError as error:
+        where = f"{library.parent}: {error.strerror}"
+        raise InnervateError("Cannot keep compiled models", where, "Set XDG_CACHE_HOME to a folder") from None
+    if run.returncode != 0:
+        reason = run.stderr.strip().splitlines()
+        raise InnervateError(
+            f"The C compiler {compiler} failed: {reason[0] if reason else run.returncode}",
+            "native engine",
+            "Set CC to a C99 compiler that can make shared libraries",
+        )

@@ -7,7 +7,7 @@ import numpy as np
 
 from quantize.c99.arena import Plan
 from quantize.c99.kernels import Family
-from quantize.c99.lowering import Program, Step, Value
+from quantize.c99.program import Program, Step, Value
 from quantize.tflite_model import Tensor
 
 _WIDTH = 112
@@ -121,31 +121,31 @@ def _integer(value: int) -> str:
     return "(-2147483647 - 1)" if value == -(1 << 31) else str(value)
 
 
-def _wrapped(items: Sequence[str]) -> list[str]:
-    lines, line = [], "   "
+def _wrapped(items: Sequence[str], indent: str = "    ") -> list[str]:
+    lines, line = [], indent
     for item in items:
-        if len(line) + len(item) + 2 > _WIDTH:
-            lines.append(line)
-            line = "   "
-        line += f" {item},"
-    return [*lines, line]
+        if len(line) + len(item) + 1 > _WIDTH:
+            lines.append(line.rstrip())
+            line = indent
+        line += f"{item}, "
+    return [*lines, line.rstrip()]
 
 
-def _initializer(value: Value, member: str, tag: str, constants: _Constants) -> str:
+def _member(name: str, value: Value, tag: str, constants: _Constants) -> list[str]:
+    """Write one designated initializer, `.name = value,`."""
     if isinstance(value, np.ndarray):
-        return constants.name(f"{tag}_{member}", value)
+        return [f"    .{name} = {constants.name(f'{tag}_{name}', value)},"]
     if isinstance(value, Mapping):
-        inner = ", ".join(f".{k} = {_initializer(v, k, tag, constants)}" for k, v in value.items())
-        return f"{{{inner}}}"
+        inner = [f".{key} = {_integer(number)}" for key, number in value.items()]
+        return [f"    .{name} = {{", *_wrapped(inner, " " * 8), "    },"]
     if isinstance(value, tuple):
-        return "{" + ", ".join(_integer(v) for v in value) + "}"
-    return _integer(int(value))
+        return [f"    .{name} = {{{', '.join(_integer(v) for v in value)}}},"]
+    return [f"    .{name} = {_integer(value)},"]
 
 
 def _structure(step: Step, tag: str, family: Family, constants: _Constants) -> list[str]:
-    kernel = family.kernels[step.kernel]
-    members = [f".{k} = {_initializer(v, k, tag, constants)}" for k, v in step.parameters.items()]
-    return [f"static const {kernel.structure} {tag} = {{", *(f"    {m}," for m in members), "};"]
+    members = [line for k, v in step.parameters.items() for line in _member(k, v, tag, constants)]
+    return [f"static const {family.kernels[step.kernel].structure} {tag} = {{", *members, "};"]
 
 
 def _title(program: Program, step: Step) -> str:
@@ -165,18 +165,19 @@ def _places(program: Program, plan: Plan) -> dict[int, str]:
     for position, index in enumerate(program.model.outputs):
         places.setdefault(program.storage(index), role("output", position))
     for step in program.steps:
-        places.setdefault(step.output, f"arena + {offsets.get(tensor_buffer(step.output), 0)}")
+        if step.output not in places:
+            places[step.output] = f"arena + {offsets[output_buffer(step)]}"
     return places
 
 
-def tensor_buffer(tensor: int) -> str:
-    """Name a tensor's buffer in the arena plan."""
-    return f"tensor {tensor}"
+def output_buffer(step: Step) -> str:
+    """Name a step's output in the arena plan."""
+    return f"output of layer {step.operator.position + 1}"
 
 
-def scratch_buffer(step: int) -> str:
+def scratch_buffer(step: Step) -> str:
     """Name a step's scratch memory in the arena plan."""
-    return f"scratch {step}"
+    return f"scratch of layer {step.operator.position + 1}"
 
 
 def source(program: Program, name: str, plan: Plan, family: Family) -> tuple[str, int]:
@@ -186,13 +187,13 @@ def source(program: Program, name: str, plan: Plan, family: Family) -> tuple[str
     calls: list[str] = []
     places = _places(program, plan)
     offsets = {p.buffer.name: p.offset for p in plan.placements}
-    for number, step in enumerate(program.steps):
+    for step in program.steps:
         tag = f"{step.kernel}_{step.operator.position + 1}"
         title = _title(program, step)
         structures += [f"/* {title} */", *_structure(step, tag, family, constants), ""]
         arguments = [f"&{tag}", *(places[program.storage(i)] for i in step.inputs), places[step.output]]
         if step.takes_scratch:
-            arguments.append(f"arena + {offsets[scratch_buffer(number)]}" if step.scratch else "0")
+            arguments.append(f"arena + {offsets[scratch_buffer(step)]}" if step.scratch else "0")
         calls += [
             f"    /* {title} */",
             f"    {family.kernels[step.kernel].function}({', '.join(arguments)});",

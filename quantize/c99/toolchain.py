@@ -36,35 +36,48 @@ def measure(
         listing = subprocess.run(
             [size, "-A", *map(str, objects)], capture_output=True, text=True, check=True
         ).stdout
-        graphs = [p.read_text() for p in sorted(Path(aside).glob("*.ci"))]
+        graph = CallGraph([p.read_text() for p in sorted(Path(aside).glob("*.ci"))])
     total = sum(int(m.group(2)) for m in _SECTIONS.finditer(listing))
-    return Build(_version(compiler), flags, total - constant_bytes, worst_stack(graphs, entry))
+    return Build(
+        _version(compiler), flags, total - constant_bytes, graph.worst_stack(entry), graph.foreign(entry)
+    )
 
 
-def worst_stack(graphs: list[str], entry: str) -> int | None:
-    """Return the deepest chain of stack frames from a function, from GCC's -fcallgraph-info=su output.
+class CallGraph:
+    """Who calls whom with which stack frame, from GCC's -fcallgraph-info=su output, a text a source file."""
 
-    None if a frame is not known at compile time or the calls form a cycle. Functions without a graph (those
-    of the C library) count as 0.
-    """
-    frames: dict[str, int] = {}
-    calls: dict[str, set[str]] = {}
-    for graph in graphs:
-        for title, label in re.findall(r'node: \{ title: "([^"]+)" label: "([^"]*)"', graph):
-            stack = re.search(r"(\d+) bytes \(([^)]*)\)", label)
-            if stack:
-                if "static" not in stack.group(2):
-                    return None
-                frames[title] = int(stack.group(1))
-        for caller, callee in re.findall(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', graph):
-            calls.setdefault(caller, set()).add(callee)
+    def __init__(self, texts: list[str]) -> None:
+        self._frames: dict[str, int | None] = {}  # None: not known at compile time
+        self._calls: dict[str, set[str]] = {}
+        for text in texts:
+            for title, label in re.findall(r'node: \{ title: "([^"]+)" label: "([^"]*)"', text):
+                stack = re.search(r"(\d+) bytes \(([^)]*)\)", label)
+                if stack:
+                    self._frames[title] = int(stack.group(1)) if "static" in stack.group(2) else None
+            for caller, callee in re.findall(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', text):
+                self._calls.setdefault(caller, set()).add(callee)
 
-    def depth(function: str, above: tuple[str, ...]) -> int | None:
-        if function in above:
+    def worst_stack(self, entry: str, above: tuple[str, ...] = ()) -> int | None:
+        """Return the deepest chain of frames from a function; None if one is unknown or calls form a cycle.
+
+        Functions without a frame here (those of the C library) count as 0; see `foreign`.
+        """
+        frame = self._frames.get(entry, 0)
+        if frame is None or entry in above:
             return None
-        below = [depth(callee, (*above, function)) for callee in sorted(calls.get(function, ()))]
-        if None in below:
-            return None
-        return frames.get(function, 0) + max((d for d in below if d is not None), default=0)
+        deepest = 0
+        for callee in self._calls.get(entry, ()):
+            below = self.worst_stack(callee, (*above, entry))
+            if below is None:
+                return None
+            deepest = max(deepest, below)
+        return frame + deepest
 
-    return depth(entry, ()) if entry in frames else None
+    def foreign(self, entry: str) -> list[str]:
+        """Return the functions that `entry` reaches but the sources do not define."""
+        reached, ahead = {entry}, [entry]
+        while ahead:
+            new = self._calls.get(ahead.pop(), set()) - reached
+            reached |= new
+            ahead += new
+        return sorted(reached - self._frames.keys())

@@ -1,0 +1,44 @@
+"""A model as a sequence of kernel calls: the form between the file and the generated text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize.tflite_model import Model, Operator
+
+# Arrays become constants of the generated file, mappings nested structures, tuples C arrays.
+Value = int | NDArray[np.int8] | NDArray[np.int32] | NDArray[np.uint64] | Mapping[str, int] | tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One call `nrv_KERNEL(&parameters, inputs..., output[, scratch])`."""
+
+    operator: Operator
+    kernel: str
+    parameters: Mapping[str, Value]
+    inputs: tuple[int, ...]
+    output: int
+    macs: int = 0
+    # Largest magnitude that any order of summing can reach in the int32 accumulator, requantization's left
+    # shift included; None for kernels without one.
+    accumulator_bound: int | None = None
+    takes_scratch: bool = False
+    scratch: int = 0  # bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Steps in order; `alias` maps a tensor to the one whose memory it shares (RESHAPE moves nothing)."""
+
+    model: Model
+    steps: tuple[Step, ...]
+    alias: Mapping[int, int]
+
+    def storage(self, tensor: int) -> int:
+        """Return the tensor that owns this one's memory."""
+        while tensor in self.alias:
+            tensor = self.alias[tensor]
+        return tensor
