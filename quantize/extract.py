@@ -98,7 +98,8 @@ def _parameters(
         quant_weight = module.quant_weight()
         quant_bias = module.bias_quant(module.bias, source, quant_weight)
     weights = quant_weight.int().numpy().astype(np.int8)
-    bias = quant_bias.int().numpy().astype(np.int64)
+    # In float64: float32, in which Brevitas would count, holds integers to 2^24 only.
+    bias = torch.round(quant_bias.value.double() / quant_bias.scale.double()).to(torch.int64).numpy()
     # |q - zero point| <= 255 for unsigned, 128 for signed inputs.
     reach = 128 if source.signed else 255
     bound = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1) * reach + np.abs(bias)

@@ -23,6 +23,8 @@ UNSIGNED_OFFSET: Final = 128
 MIN_WEIGHT_RANGE: Final = 2.0**-11
 """A channel's largest weight is taken as at least this, so that where the weights have all but vanished the
 scale does not, and with it the int32 bias stays in range."""
+MIN_ACTIVATION_SCALE: Final = 2.0**-17
+"""So that the bias of a layer after one that has died, whose outputs are all zero, stays in range."""
 PERCENTILE: Final = 99.99
 """Of the activations seen in calibration, the share that is not clipped, in percent."""
 
@@ -135,5 +137,6 @@ def _activation(relu: bool, percentile: float) -> nn.Module:
     kind, quantizer = (
         (qnn.QuantReLU, Uint8ActPerTensorFloat) if relu else (qnn.QuantIdentity, Int8ActPerTensorFloat)
     )
-    module: nn.Module = kind(act_quant=quantizer.let(high_percentile_q=percentile), return_quant_tensor=True)
+    settings = quantizer.let(high_percentile_q=percentile, scaling_min_val=MIN_ACTIVATION_SCALE)
+    module: nn.Module = kind(act_quant=settings, return_quant_tensor=True)
     return module

@@ -216,6 +216,21 @@ def test_channels_that_vanished_do_not_overflow_their_bias() -> None:
     assert np.array_equal(theirs[..., 3], np.full(theirs.shape[:-1], -128))
 
 
+def test_a_layer_that_died_does_not_overflow_the_bias_of_the_next() -> None:
+    model = nn.Sequential(nn.Conv2d(4, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2 * LENGTH, CLASSES)).eval()
+    conv: Any = model[0]
+    conv.bias.data[:] = -100
+    graph, x = read_graph(quantized(model)), windows(5, seed=6)
+    assert graph.tensors[1].scale == 2**-17
+    with torch.no_grad():
+        expected = model(as_input(x)).numpy()
+    values = tensors(write(graph), x, "BUILTIN_REF")
+    logits = (np.concatenate([value[2] for value in values]) - graph.tensors[2].zero_point) * graph.tensors[
+        2
+    ].scale
+    assert np.abs(logits - expected).max() <= graph.tensors[2].scale
+
+
 def test_an_accumulator_that_could_overflow_is_refused() -> None:
     model = nn.Sequential(nn.Conv2d(4, 6, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5)).eval()
     conv: Any = model[0]
