@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edge.engines.native import NativeEngine
 from edge.firmware.bench.emulator import BOARDS, available, run_windows
 from quantize.c99 import build_shared, emit
+from quantize.c99.bench import main
 
 # Multiply-accumulates as published with the models.
 MACS = {"emg_cnn": 346_112, "eegnet": 1_114_624, "acharya13": 871_658, "dscnn": 2_656_768}
@@ -106,3 +107,14 @@ def test_sanitizers(anchors: Path, tmp_path: Path) -> None:
         )
         assert run.returncode == 0, run.stderr.decode()
         assert run.stdout == expected[:3].tobytes()
+
+
+@pytest.mark.skipif(not available(), reason="needs arm-none-eabi-gcc and qemu-system-arm")
+def test_bench_table(anchors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(anchors / "emg_cnn.tflite")]) == 0
+    head, _, row = capsys.readouterr().out.splitlines()
+    assert len(row.split("|")) == len(head.split("|"))
+    assert "| emg_cnn | 346,112 |" in row
+    (tmp_path / "cut.tflite").write_bytes((anchors / "emg_cnn.tflite").read_bytes()[:999])
+    assert main([str(tmp_path / "cut.tflite")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,10 +1,10 @@
 /*
  * Runs a generated model in an emulator: inputs from a file of the host, outputs to another, SysTick ticks and stack
- * of each run to a third, all by Arm semihosting. Built with -DMODEL=name -DPREFIX=NAME -DHEADER="name.h".
+ * of each run to a third, all by Arm semihosting. Built with -DBENCH_MODEL=name -DBENCH_PREFIX=NAME -DBENCH_HEADER="name.h".
  */
 #include <stdint.h>
 
-#include HEADER
+#include BENCH_HEADER
 
 #define JOIN2(a, b) a##b
 #define JOIN(a, b) JOIN2(a, b)
@@ -25,9 +25,9 @@ extern uint32_t stack_limit;
 
 void bench_exit(int status);
 
-static JOIN(MODEL, _t) model;
-static int8_t input[JOIN(PREFIX, _INPUT_SIZE)];
-static int8_t output[JOIN(PREFIX, _OUTPUT_SIZE)];
+static JOIN(BENCH_MODEL, _t) model;
+static int8_t input[JOIN(BENCH_PREFIX, _INPUT_SIZE)];
+static int8_t output[JOIN(BENCH_PREFIX, _OUTPUT_SIZE)];
 
 static int32_t semihost(uint32_t operation, const void *argument)
 {
@@ -97,11 +97,11 @@ int main(void)
     SYSTICK_CONTROL = 5; /* processor clock, no interrupt, on */
     const uint32_t start = SYSTICK_VALUE;
     const uint32_t overhead = (start - SYSTICK_VALUE) & SYSTICK_MASK;
-    JOIN(MODEL, _reset)(&model);
+    JOIN(BENCH_MODEL, _reset)(&model);
     while (transfer(SYS_READ, from, input, sizeof input) == 0) {
         paint_stack();
         const uint32_t before = SYSTICK_VALUE;
-        JOIN(MODEL, _run)(&model, input, output);
+        JOIN(BENCH_MODEL, _run)(&model, input, output);
         const uint32_t taken = ((before - SYSTICK_VALUE) & SYSTICK_MASK) - overhead;
         const uint32_t line[2] = {taken, stack_used()};
         transfer(SYS_WRITE, to, output, sizeof output);

@@ -89,7 +89,7 @@ def run_windows(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         sources = [str(model_dir.resolve() / s) for s in report["sources"]]
-        defines = [f"-DMODEL={name}", f"-DPREFIX={name.upper()}", f'-DHEADER="{name}.h"']
+        defines = [f"-DBENCH_MODEL={name}", f"-DBENCH_PREFIX={name.upper()}", f'-DBENCH_HEADER="{name}.h"']
         layout = [
             f"-I{model_dir.resolve()}",
             f"-L{HERE}",

@@ -1,0 +1,86 @@
+"""What models cost on an emulated board: `python -m quantize.c99.bench FILE...` prints a table."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import InnervateError
+from edge.firmware.bench.emulator import BOARDS, run_windows
+from quantize.c99.emitter import emit
+
+NAME = "model"
+HEAD = ("model", "MACs", "instructions", "per MAC", "code", "constants", "arena", "stack")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one model costs; instructions are counted, the stack is measured, the rest is known beforehand."""
+
+    model: str
+    macs: int
+    instructions: int
+    code_bytes: int
+    constant_bytes: int
+    arena_bytes: int
+    stack_bytes: int
+
+    def row(self) -> tuple[str, ...]:
+        """Return the cells of a table, in the order of `HEAD`."""
+        per_mac = f"{self.instructions / self.macs:.2f}" if self.macs else ""
+        counts = (self.code_bytes, self.constant_bytes, self.arena_bytes, self.stack_bytes)
+        return (
+            self.model,
+            f"{self.macs:,}",
+            f"{self.instructions:,}",
+            per_mac,
+            *(f"{count:,}" for count in counts),
+        )
+
+
+def measure(file: Path, board: str, target: str = "generic") -> Figures:
+    """Compile a `.tflite` file, run it once on random input.
+
+    Raises:
+        InnervateError: the file cannot be used, or cross compiler or emulator are missing.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / NAME
+        report = emit(file.read_bytes(), NAME, folder, target, where=str(file))
+        size = int(np.prod(report.input_shapes[0]))
+        window = np.random.default_rng(0).integers(-128, 128, (1, size), np.int8)
+        result = run_windows(folder, NAME, window, board)
+    assert report.build is not None  # the cross compiler was there
+    return Figures(
+        file.stem,
+        report.macs,
+        result.instructions,
+        report.build.code_bytes,
+        report.constant_bytes,
+        report.arena_bytes,
+        result.stack_bytes,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(prog="python -m quantize.c99.bench", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--board", choices=sorted(BOARDS), default="mps2-an386")
+    options = parser.parse_args(arguments)
+    print("| " + " | ".join(HEAD) + " |\n|---" + "|---:" * (len(HEAD) - 1) + "|")
+    for file in options.files:
+        try:
+            print("| " + " | ".join(measure(file, options.board).row()) + " |", flush=True)
+        except (InnervateError, OSError) as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
