@@ -12,8 +12,8 @@ import numpy as np
 from edge.errors import InnervateError
 from quantize.tflite_model import ConvOptions, Model, Operator, Padding, PoolOptions, SoftmaxOptions, Tensor
 
-# The reference softmax sums in Q12.19: from this many classes on the sum could overflow.
-SOFTMAX_MAX_DEPTH = 4095
+# The reference softmax stops the process where its sum of exponentials, each at most 1, reaches 512.
+SOFTMAX_MAX_DEPTH = 511
 
 
 class _Checker:

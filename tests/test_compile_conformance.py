@@ -16,6 +16,7 @@ from quantize.c99.lowering import lower
 from quantize.c99.shared import find_compiler
 from quantize.tflite_reader import read_model
 from tests.random_graphs import random_graph
+from tests.tflite_maker import SAME, VALID, Maker
 
 BATCH = 100  # graphs in one library
 WINDOWS = 3  # inputs a graph
@@ -57,14 +58,14 @@ def build(
     return ctypes.CDLL(str(library)), sizes
 
 
-def compare(seeds: range, folder: Path) -> None:
-    graphs = {f"graph_{seed}": random_graph(seed) for seed in seeds}
+def compare(graphs: dict[str, bytes], folder: Path) -> None:
     library, sizes = build(graphs, folder, "-O1")
     different = []
-    for (name, tflite), seed in zip(graphs.items(), seeds, strict=True):
+    for number, (name, tflite) in enumerate(graphs.items()):
         input_size, output_size, arena_size = sizes[name]
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(number)
         inputs = [rng.integers(-128, 128, input_size, np.int8) for _ in range(WINDOWS)]
+        inputs += [np.full(input_size, value, np.int8) for value in (-128, 127)]
         state = np.full(arena_size // 8 + 1, 0xA5A5A5A5A5A5A5A5, np.uint64)
         for values, expected in zip(inputs, reference(tflite, inputs), strict=True):
             output = np.zeros(output_size, np.int8)
@@ -83,10 +84,87 @@ def compare(seeds: range, folder: Path) -> None:
 
 @pytest.mark.parametrize("first", range(0, 300, BATCH))
 def test_random_graphs(first: int, tmp_path: Path) -> None:
-    compare(range(first, first + BATCH), tmp_path)
+    compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, tmp_path)
+
+
+def softmax(depth: int, scale: float, beta: float) -> bytes:
+    maker = Maker()
+    source = maker.input((2, depth), scale, 5)
+    return maker.finish(
+        maker.operator("SOFTMAX", [source], maker.tensor((2, depth), 1 / 256, -128), beta=beta)
+    )
+
+
+def mean(count: int, ratio: float, zero_point: int) -> bytes:
+    maker = Maker()
+    source, axis = maker.input((1, count, 3), 0.125, zero_point), maker.constant(np.array(1, np.int32))
+    return maker.finish(maker.operator("MEAN", [source, axis], maker.tensor((1, 3), 0.125 / ratio, -7)))
+
+
+def pool(name: str, kernel: int, padding: int, zero_point: int) -> bytes:
+    maker = Maker()
+    source, target = (
+        maker.input((1, 1, 90, 3), 0.125, zero_point),
+        maker.tensor((1, 1, 30, 3), 0.125, zero_point),
+    )
+    if padding == VALID:
+        target = maker.tensor((1, 1, (90 - kernel) // 3 + 1, 3), 0.125, zero_point)
+    sizes = {"filterHeight": 1, "filterWidth": kernel, "strideH": 1, "strideW": 3}
+    return maker.finish(maker.operator(name, [source], target, padding=padding, **sizes))
+
+
+def dense(scale: float, weight: int, bias: int) -> bytes:
+    """A power of two as the effective scale makes every other sum an exact half: the hardest to round."""
+    maker = Maker()
+    source = maker.input((3, 9), scale, -3)
+    weights = maker.constant(np.full((2, 9), weight, np.int8), 0.5)
+    biases = maker.constant(np.array([bias, -bias], np.int32), scale / 2)
+    target = maker.tensor((3, 2), 1.0, 11)
+    return maker.finish(maker.operator("FULLY_CONNECTED", [source, weights, biases], target))
+
+
+def same_convolution(width: int, kernel: int, stride: int, dilation: int) -> bytes:
+    """One channel, a kernel that reaches far over both borders."""
+    maker = Maker()
+    source = maker.input((1, 1, width, 1), 0.25, 17)
+    weights = maker.constant(
+        (np.arange(6 * kernel) % 251 - 125).astype(np.int8).reshape(6, 1, kernel, 1), 0.01
+    )
+    bias = maker.constant(np.arange(6, dtype=np.int32) * 1000, 0.0025)
+    target = maker.tensor((1, 1, -(-width // stride), 6), 2.0, -4)
+    options = {
+        "strideH": 1,
+        "strideW": stride,
+        "dilationHFactor": 1,
+        "dilationWFactor": dilation,
+        "padding": SAME,
+    }
+    return maker.finish(maker.operator("CONV_2D", [source, weights, bias], target, **options))
+
+
+def test_extremes(tmp_path: Path) -> None:
+    graphs = [softmax(depth, 2.0**-e, 1.0) for depth in (1, 2, 300, 511) for e in (12, 8, 5, 2, -1)]
+    graphs += [softmax(7, 0.0625, beta) for beta in (0.001, 100.0, 100_000.0)]
+    graphs += [
+        mean(count, ratio, zero)
+        for count in (1, 2, 5, 1023, 4096)
+        for ratio in (0.3, 1, 7.7)
+        for zero in (-128, 9)
+    ]
+    pools = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
+    graphs += [
+        pool(name, kernel, pad, -128) for name in pools for kernel in (1, 3, 30, 90) for pad in (SAME, VALID)
+    ]
+    graphs += [
+        dense(2.0**-e, weight, bias) for e in (1, 4, 9) for weight in (1, -127) for bias in (0, 3, 1 << 20)
+    ]
+    graphs += [
+        same_convolution(*shape) for shape in ((5, 11, 1, 1), (7, 5, 2, 3), (3, 9, 1, 4), (64, 33, 5, 1))
+    ]
+    compare({f"extreme_{number}": tflite for number, tflite in enumerate(graphs)}, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(1000, 6000, BATCH))
 def test_many_random_graphs(first: int, tmp_path: Path) -> None:
-    compare(range(first, first + BATCH), tmp_path)
+    compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, tmp_path)
