@@ -107,7 +107,7 @@ class Link:
             bundle_hash: 64 hex digits that the firmware must have been built from; None for any.
 
         Raises:
-            InnervateError: no answer, another protocol version, firmware of another bundle.
+            InnervateError: no answer or nonsense, another protocol version, firmware of another bundle.
         """
         self.decoder.restart()
         self.device.write(b"\0")  # ends whatever half frame the line holds
@@ -119,6 +119,8 @@ class Link:
                 self.device.url,
                 "Build the firmware from this bundle, or give the bundle it was built from",
             )
+        if 0 in (info.channels, info.window, info.hop, info.labels, info.tick_hz):
+            raise self._nonsense("it has no channels, window, hop, labels or clock")
         self.info = info
         return info
 
@@ -201,7 +203,7 @@ class Link:
             nonlocal ticks
             if isinstance(message, ModelOutput):
                 ticks = message.ticks
-                _append(output, message.offset, message.data)
+                _append(output, message.offset, message.data, info.labels)
 
         for offset in range(0, len(data), piece):
             self._confirm(self.send(RunModel(offset, data[offset : offset + piece])), collect)
@@ -259,10 +261,16 @@ class Link:
         return found
 
     def events(self, message: wire.Message) -> Iterator[Decision | Traced]:
-        """Yield the decision or the stage that a message brings or completes, if it does."""
+        """Yield the decision or the stage that a message brings or completes, if it does.
+
+        Raises:
+            InnervateError: a label that the bundle does not have.
+        """
         info = self._known()
         match message:
             case DecisionMade():
+                if message.label >= info.labels and message.label != NO_LABEL:
+                    raise self._nonsense(f"label {message.label} of {info.labels}")
                 yield Decision(
                     message.window_index,
                     message.sample_index,
@@ -275,12 +283,12 @@ class Link:
                 values = np.frombuffer(message.data, "<i4").reshape(-1, info.channels)
                 yield Traced("filtered", message.index, values)
             case TraceWindow():
-                _append(self._pieces, message.offset, message.data)
+                _append(self._pieces, message.offset, message.data, info.window * info.channels)
                 if len(self._pieces) == info.window * info.channels:
                     whole = np.frombuffer(bytes(self._pieces), np.int8).reshape(info.window, info.channels)
                     yield Traced("window", message.window_index, whole)
             case TraceOutput():
-                _append(self._pieces, message.offset, message.data)
+                _append(self._pieces, message.offset, message.data, info.labels)
                 if len(self._pieces) == info.labels:
                     yield Traced("output", message.window_index, np.frombuffer(bytes(self._pieces), np.int8))
 
@@ -316,6 +324,11 @@ class Link:
         if time.monotonic() - progress > ANSWER_SECONDS:
             raise self._silent()
 
+    def _nonsense(self, what: str) -> InnervateError:
+        return InnervateError(
+            f"the device says what cannot be: {what}", self.device.url, "Build and flash its firmware again"
+        )
+
     def _silent(self) -> InnervateError:
         return InnervateError(
             f"the device gave no answer for {ANSWER_SECONDS:.0f} s",
@@ -336,11 +349,11 @@ class Link:
         )
 
 
-def _append(pieces: bytearray, offset: int, data: bytes) -> None:
-    """Add a piece; offset 0 starts anew, one that does not follow the last is dropped with all after it."""
+def _append(pieces: bytearray, offset: int, data: bytes, whole: int) -> None:
+    """Add a piece of ``whole`` bytes; offset 0 starts anew, what does not follow the last is dropped."""
     if offset == 0:
         pieces.clear()
-    if offset == len(pieces):
+    if offset == len(pieces) and offset + len(data) <= whole:
         pieces += data
 
 

@@ -10,6 +10,7 @@ import time
 import tty
 import types
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,13 @@ from edge.messages import (
     DecisionMade,
     ErrorCode,
     Hello,
+    Info,
     Refused,
     Samples,
     Start,
     Trace,
     TraceFiltered,
+    TraceOutput,
     TraceWindow,
 )
 from tests.fake_device import INFO, FakeDevice, obedient, speaks
@@ -203,6 +206,53 @@ def test_decisions_and_traces_are_told_apart() -> None:
         Decision(4, 119, 2, 0.5, 0, 1500.0),
     ]
     assert conversation.decoder.corrupt == 1
+
+
+@given(st.data())
+def test_whatever_a_device_says_is_understood_or_refused(data: st.DataObject) -> None:
+    """Right frames of wrong content: events, nothing, or a sentence."""
+    conversation = Link(Device("test:", DeadPort()))
+    conversation.info = INFO
+    for _ in range(data.draw(st.integers(1, 5))):
+        cls: type[wire.Message] = data.draw(
+            st.sampled_from([DecisionMade, TraceFiltered, TraceWindow, TraceOutput])
+        )
+        fixed = data.draw(st.binary(min_size=cls.LAYOUT.size, max_size=cls.LAYOUT.size))
+        offset = data.draw(st.sampled_from([None, 0, 3, 160]))
+        if offset is not None and cls in (TraceWindow, TraceOutput):
+            fixed = fixed[:4] + offset.to_bytes(4, "little")
+        tail = data.draw(st.sampled_from([0, 1, 3, 16, 100, 232])) if cls.HAS_TAIL else 0
+        with contextlib.suppress(InnervateError):
+            for event in conversation.events(wire.decode(cls.ID, (fixed + bytes(tail))[: wire.MAX_PAYLOAD])):
+                if isinstance(event, Decision):
+                    assert event.label is None or event.label < INFO.labels
+                else:
+                    assert event.values.size in (160, 3) or event.stage == "filtered"
+
+
+class DeadPort:
+    """Says nothing and takes all."""
+
+    def read(self) -> bytes:
+        return b""
+
+    def write(self, data: bytes) -> None:
+        del data
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "info",
+    [replace(INFO, channels=0), replace(INFO, window=0), replace(INFO, labels=0), replace(INFO, tick_hz=0)],
+)
+def test_a_device_that_describes_itself_as_nothing(info: Info) -> None:
+    with (
+        FakeDevice(info=info) as fake,
+        pytest.raises(InnervateError, match="says what cannot be"),
+    ):
+        Link.open(fake.url)
 
 
 def test_start_says_what_is_wanted() -> None:
