@@ -1,5 +1,6 @@
 """From a finished run to a checked bundle: prune, calibrate, fine-tune, write, verify."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -171,7 +172,7 @@ def quantize(
     calibrate(quantized, to_input(_sample(train, CALIBRATION_WINDOWS, run.record.seed).x))
     report("calibrate", 1, 1)
     if mode == "qat":
-        _fine_tune(run, quantized, QAT, fast, report)
+        _train_quantized(run, quantized, fast, report)
 
     tflite = write(read_graph(quantized), _metadata(run))
     kept = test.select(np.linspace(0, len(test) - 1, min(len(test), VERIFIED_WINDOWS)).astype(np.int64))
@@ -221,6 +222,16 @@ def _fine_tune(run: Run, network: nn.Module, tuning: Tuning, fast: bool, progres
         progress(tuning.name, done, total)
 
     fit(network, train, run.windows("valid"), settings, seed=run.record.seed, progress=report)
+
+
+def _train_quantized(run: Run, quantized: QuantNetwork, fast: bool, report: Progress) -> None:
+    """Fine-tune a calibrated network; take its weights back if validation got worse."""
+    valid = run.windows("valid")
+    calibrated = copy.deepcopy(quantized.state_dict())
+    before = (predict_classes(quantized, valid) == valid.y).mean() if len(valid) else 0.0
+    _fine_tune(run, quantized, QAT, fast, report)
+    if len(valid) and (predict_classes(quantized, valid) == valid.y).mean() < before:
+        quantized.load_state_dict(calibrated)
 
 
 def _cost(network: Network) -> Cost:
