@@ -5,7 +5,6 @@ Another kernel family or layout is another set of steps, from the same arithmeti
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from math import floor
 
 import numpy as np
@@ -23,7 +22,6 @@ from quantize.tflite_model import (
     Operator,
     PoolOptions,
     SoftmaxOptions,
-    Tensor,
 )
 from quantize.tflite_rules import mean_axes, window_extent
 
@@ -32,17 +30,14 @@ INT32_MAX = (1 << 31) - 1
 _ZERO_POINT_ROOM = 128
 
 
-@dataclass(frozen=True, eq=False)
 class _Context:
-    model: Model
-    operator: Operator
-    inputs: tuple[Tensor, ...] = field(init=False)
-    output: Tensor = field(init=False)
+    """One operator with its tensors at hand."""
 
-    def __post_init__(self) -> None:
-        tensors = self.model.tensors
-        object.__setattr__(self, "inputs", tuple(tensors[i] for i in self.operator.inputs if i != -1))
-        object.__setattr__(self, "output", tensors[self.operator.outputs[0]])
+    def __init__(self, model: Model, operator: Operator) -> None:
+        self.model = model
+        self.operator = operator
+        self.inputs = tuple(model.tensors[i] for i in operator.inputs if i != -1)
+        self.output = model.tensors[operator.outputs[0]]
 
     def unfit(self, what: str) -> InnervateError:
         fix = "Split the layer or quantize it again: such weights, bias or scales are beyond int8"
