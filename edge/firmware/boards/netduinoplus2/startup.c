@@ -3,7 +3,7 @@
 
 #include "board.h"
 
-extern uint32_t nrv_stack_bottom[], nrv_stack_top[];
+extern uint32_t nrv_stack_bottom[], nrv_stack_top[], nrv_handler_stack_top[];
 extern uint32_t nrv_data_start[], nrv_data_end[], nrv_data_load[];
 extern uint32_t nrv_bss_start[], nrv_bss_end[];
 
@@ -27,7 +27,7 @@ static const struct {
     uint32_t *stack;
     handler_t handlers[VECTORS - 1];
 } vectors __attribute__((section(".vectors"), used)) = {
-    nrv_stack_top,
+    nrv_handler_stack_top,
     {
         nrv_start, nrv_board_fault, nrv_board_fault, nrv_board_fault, nrv_board_fault, nrv_board_fault, 0, 0, 0, 0,
         nrv_board_fault, nrv_board_fault, 0, nrv_board_fault, nrv_board_systick,
@@ -55,9 +55,7 @@ uint32_t nrv_board_stack_used(void)
 
 void nrv_start(void)
 {
-    uint32_t *sp;
-    __asm__ volatile("mov %0, sp" : "=r"(sp));
-    for (uint32_t *p = nrv_stack_bottom; p < sp - 16; p++) { /* short of this function's own frame */
+    for (uint32_t *p = nrv_stack_bottom; p < nrv_stack_top; p++) {
         *p = STACK_PAINT;
     }
     const uint32_t *from = nrv_data_load;
@@ -68,5 +66,11 @@ void nrv_start(void)
         *to = 0;
     }
     nrv_board_init();
-    nrv_app_run();
+    /* Thread mode goes on with the process stack; exceptions keep the one this function runs on. */
+    __asm__ volatile(
+        "msr psp, %0\n\t"
+        "msr control, %1\n\t"
+        "isb\n\t"
+        "bl nrv_app_run" ::"r"(nrv_stack_top), "r"(2u)
+        : "memory");
 }
