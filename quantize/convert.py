@@ -1,6 +1,5 @@
 """From a finished run to a checked bundle: prune, calibrate, fine-tune, write, verify."""
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,6 +17,7 @@ from edge.errors import InnervateError
 from quantize.bundle_maker import make_bundle
 from quantize.c99 import build_shared
 from quantize.calibrate import calibrate
+from quantize.distil import distil
 from quantize.extract import read_graph
 from quantize.lower import lower
 from quantize.network import Network
@@ -43,24 +43,13 @@ MAX_EPOCHS: Final = 40
 """Of fine-tuning, however few windows there are."""
 
 
-class Tuning(msgspec.Struct, frozen=True):
-    """Fine-tuning of a network that is trained already.
-
-    Attributes:
-        name: stage as progress tells it.
-        steps: of gradient descent.
-        fast_steps: the same where it only has to be seen that all works.
-        rate: of the learning rate in training.
-    """
-
-    name: str
-    steps: int
-    fast_steps: int
-    rate: float
-
-
-AFTER_PRUNING: Final = Tuning("prune", steps=600, fast_steps=150, rate=0.5)
-QAT: Final = Tuning("qat", steps=300, fast_steps=80, rate=0.1)
+PRUNED_STEPS: Final = 600
+FAST_PRUNED_STEPS: Final = 150
+PRUNED_LEARNING_RATE: Final = 0.5
+"""Of that in training: the weights are near where they should be."""
+QAT_STEPS: Final = 300
+FAST_QAT_STEPS: Final = 80
+QAT_LEARNING_RATE: Final = 1e-3
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -145,7 +134,7 @@ def quantize(
         run: a finished training.
         out: the `.nrv` to write.
         prune: fraction of the channels of every layer but the last.
-        mode: ptq calibrates only, qat fine-tunes the quantized network too.
+        mode: ptq calibrates only; with qat the quantized network then learns from the float one.
         fast: few epochs, to see that all works.
         progress: called with stage, done, total.
 
@@ -164,7 +153,7 @@ def quantize(
     if prune:
         chosen = _sample(train, TAYLOR_WINDOWS, run.record.seed)
         model = remove_channels(trained, prune, to_input(chosen.x), torch.from_numpy(chosen.y))
-        _fine_tune(run, model, AFTER_PRUNING, fast, report)
+        _fine_tune(run, model, fast, report)
     network = lower(model, shape)
 
     report("calibrate", 0, 1)
@@ -172,19 +161,20 @@ def quantize(
     calibrate(quantized, to_input(_sample(train, CALIBRATION_WINDOWS, run.record.seed).x))
     report("calibrate", 1, 1)
     if mode == "qat":
-        _train_quantized(run, quantized, fast, report)
+        steps = FAST_QAT_STEPS if fast else QAT_STEPS
+        size, seed = run.plan.fit.batch_size, run.record.seed
+        distil(quantized, model, train.x, steps, size, QAT_LEARNING_RATE, seed, progress)
 
     tflite = write(read_graph(quantized), _metadata(run))
     kept = test.select(np.linspace(0, len(test) - 1, min(len(test), VERIFIED_WINDOWS)).astype(np.int64))
     verification = verify(model, quantized, tflite, kept.x, kept.y, progress)
     engine = _int8_engine(tflite)
     report("test", 0, 1)
+    int8 = run_all(engine, test.x).argmax(axis=1).astype(np.int64)
     metrics = Accuracies(
         trained=run.metrics.test,
         pruned=score_plan(run.plan, test.y, predict_classes(model, test), test.subject),
-        int8=score_plan(
-            run.plan, test.y, run_all(engine, test.x).argmax(axis=1).astype(np.int64), test.subject
-        ),
+        int8=score_plan(run.plan, test.y, int8, test.subject),
         int8_engine=engine.name,
     )
     report("test", 1, 1)
@@ -205,33 +195,23 @@ def _sample(windows: WindowSet, count: int, seed: int) -> WindowSet:
     return windows.select(np.sort(chosen))
 
 
-def _fine_tune(run: Run, network: nn.Module, tuning: Tuning, fast: bool, progress: Progress) -> None:
-    """Train a network a little more, as the run did but for the number of steps and the learning rate."""
+def _fine_tune(run: Run, pruned: nn.Module, fast: bool, progress: Progress) -> None:
+    """Train a pruned network as the run did, but for the number of steps and the learning rate."""
     train, settings = run.windows("train"), run.plan.fit
-    steps = tuning.fast_steps if fast else tuning.steps
+    steps = FAST_PRUNED_STEPS if fast else PRUNED_STEPS
     train = _sample(train, steps * settings.batch_size, run.record.seed)
     batches = max(1, len(train) // settings.batch_size)
     settings = msgspec.structs.replace(
         settings,
         epochs=min(MAX_EPOCHS, max(1, round(steps / batches))),
-        learning_rate=settings.learning_rate * tuning.rate,
+        learning_rate=settings.learning_rate * PRUNED_LEARNING_RATE,
         patience=0,
     )
 
     def report(_: str, done: int, total: int) -> None:
-        progress(tuning.name, done, total)
+        progress("prune", done, total)
 
-    fit(network, train, run.windows("valid"), settings, seed=run.record.seed, progress=report)
-
-
-def _train_quantized(run: Run, quantized: QuantNetwork, fast: bool, report: Progress) -> None:
-    """Fine-tune a calibrated network; take its weights back if validation got worse."""
-    valid = run.windows("valid")
-    calibrated = copy.deepcopy(quantized.state_dict())
-    before = (predict_classes(quantized, valid) == valid.y).mean() if len(valid) else 0.0
-    _fine_tune(run, quantized, QAT, fast, report)
-    if len(valid) and (predict_classes(quantized, valid) == valid.y).mean() < before:
-        quantized.load_state_dict(calibrated)
+    fit(pruned, train, run.windows("valid"), settings, seed=run.record.seed, progress=report)
 
 
 def _cost(network: Network) -> Cost:

@@ -18,6 +18,7 @@ from edge.signal_path import PathRunner
 from quantize.bundle_maker import GOLDEN_WINDOWS, golden_counts, make_golden
 from quantize.c99 import build_shared
 from quantize.convert import QuantizeResult, quantize
+from quantize.distil import distil
 from quantize.lower import lower
 from quantize.prune import ROUND_TO, prune
 from quantize.verify import REFERENCE, verify
@@ -136,6 +137,27 @@ def test_the_same_run_gives_the_same_bundle_and_tells_its_progress(
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
     assert stages == ["read", "prune", "calibrate", "qat", "verify", "test"]
     assert all(done <= total for _, done, total in told)
+
+
+def test_distilling_brings_the_quantized_network_to_the_float_one() -> None:
+    teacher, x = NETWORKS["plain"], windows(400, seed=9)
+    student = quantized(teacher)
+    with torch.no_grad():
+        for parameter in student.weighted.parameters():
+            parameter.mul_(
+                1.0 + 0.2 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+            )
+    told: list[tuple[str, int, int]] = []
+
+    def distance() -> float:
+        with torch.no_grad():
+            return float((student(as_input(x)) - teacher(as_input(x))).abs().mean())
+
+    before = distance()
+    distil(student, teacher, x, 150, 64, 3e-3, 0, lambda *step: told.append(step))
+    assert distance() < 0.5 * before
+    assert told[-1] == ("qat", 150, 150)
+    assert not student.training
 
 
 @pytest.mark.parametrize("labels", [False, True])
