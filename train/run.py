@@ -204,7 +204,34 @@ def train(
     splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions)
     experiment = Experiment(plan, corpus, _choose(splits, fold, subject, corpus), seed)
     report("read", 1, 1)
+    return train_split(settled, experiment, out=out, fast=fast, progress=progress)
 
+
+def train_split(
+    task: Task,
+    experiment: Experiment,
+    *,
+    out: Path,
+    common: nn.Module | None = None,
+    fast: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Train a network for one split and write its run folder.
+
+    Args:
+        task: that the experiment's plan came from.
+        experiment: plan, recordings, split and seed.
+        out: folder to write; must not exist.
+        common: the network for everyone (`Experiment.fit_common`) where it is there already.
+        fast: whether the plan was shortened, for the record.
+        progress: called with stage, done, total.
+
+    Raises:
+        InnervateError: `out` exists, or data or settings are at fault.
+    """
+    if out.exists():
+        raise InnervateError("The output exists already", str(out), "Choose another folder or remove it")
+    plan, report = experiment.plan, progress or (lambda stage, done, total: None)
     report("windows", 0, 1)
     path = experiment.design_path()
     fitted, validated = experiment.training_windows(path)
@@ -226,12 +253,12 @@ def train(
         record = RunRecord(
             format=FORMAT,
             innervate=version("innervate"),
-            task=settled,
+            task=task,
             plan=plan,
             fast=fast,
-            data_path=None if data_path is None else str(data_path.resolve()),
+            data_path=None if experiment.corpus.path is None else str(experiment.corpus.path.resolve()),
             split=experiment.split,
-            seed=seed,
+            seed=experiment.seed,
             signal_path=path,
             fit=result,
         )
@@ -248,7 +275,9 @@ def train(
             "Check the folder and its space",
         ) from None
     report("test", 1, 1)
-    return Run(out, record, metrics)
+    run = Run(out, record, metrics)
+    run.experiment = experiment  # spares reading the recordings again
+    return run
 
 
 def _choose(splits: list[Split], fold: int, subject: str | None, corpus: Corpus) -> Split:
