@@ -14,8 +14,8 @@ from edge.firmware.build import build as build_firmware
 from edge.link import Link
 from hil_tests.report import ValidationReport
 from hil_tests.run import validate
-from innervate.replay import Replay, replay
-from innervate.report.assemble import DeviceEvidence, device_classes, write_chain_report, write_run_report
+from innervate.replay import Replay, device_classes, replay
+from innervate.report.assemble import DeviceEvidence, write_chain_report, write_run_report
 from innervate.report.data import Measured, ParityRow
 from quantize.c99 import build_shared, emit
 from quantize.c99.report import Report as CompileReport
@@ -57,8 +57,9 @@ class DemoResult:
     @property
     def device_accuracy(self) -> float | None:
         """Share of replayed labelled windows that the device's model classified rightly."""
-        classes = device_classes(self.run, self.replayed)
-        return float((classes.predicted == classes.truth).mean()) if len(classes.truth) else None
+        test = self.run.windows("test")
+        classes = device_classes(test, self.replayed)
+        return float((classes.predicted == test.y[classes.rows]).mean()) if len(classes.rows) else None
 
 
 def default_device() -> tuple[str, str]:

@@ -14,7 +14,7 @@ from edge.messages import Trace
 from edge.pipeline import Pipeline
 from edge.signal_path import PathRunner
 from train.recording import Recording
-from train.windows import counts_for
+from train.windows import WindowSet, counts_for
 
 Progress = Callable[[str, int, int], None]
 
@@ -151,3 +151,37 @@ def _play(
         if progress is not None:
             progress(f"stream {name}", min(first + CHUNK_SAMPLES, len(counts)), len(counts))
     return Played(name, counts, ends, outputs, host_outputs, decisions, host)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceClasses:
+    """Labelled windows that were replayed.
+
+    Attributes:
+        rows: int64 [N], their rows in the set of windows.
+        predicted: int64 [N], the class likeliest to the device's model.
+    """
+
+    rows: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+
+
+def device_classes(windows: WindowSet, replayed: Replay) -> DeviceClasses:
+    """Find the labelled windows that were replayed, in the order of the set."""
+    made = {
+        (one.recording, int(end)): int(output.argmax())
+        for one in replayed.played
+        for end, output in zip(one.window_end, one.device_outputs, strict=True)
+    }
+    rows, predicted = [], []
+    for row, place in enumerate(zip(windows.recording.tolist(), windows.end_index.tolist(), strict=True)):
+        if place in made:
+            rows.append(row)
+            predicted.append(made[place])
+    return DeviceClasses(np.array(rows, np.int64), np.array(predicted, np.int64))
+
+
+def device_accuracies(windows: WindowSet, classes: DeviceClasses) -> dict[str, float]:
+    """Accuracy of the replayed windows by subject."""
+    right, subject = windows.y[classes.rows] == classes.predicted, windows.subject[classes.rows]
+    return {str(name): float(right[subject == name].mean()) for name in np.unique(subject)}

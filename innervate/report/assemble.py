@@ -14,7 +14,7 @@ from scipy.signal import freqz_sos
 from edge.firmware.build import Firmware
 from edge.messages import Info, Status
 from edge.signal_path import PathRunner, SignalPath
-from innervate.replay import Replay
+from innervate.replay import Replay, device_accuracies, device_classes
 from innervate.report.data import (
     NO_DECISION,
     Confusion,
@@ -92,7 +92,8 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
     measured, status, info = evidence.measured, evidence.status, evidence.info
     replay = evidence.replay
     metrics = result.metrics
-    device = device_classes(run, replay)
+    test = run.windows("test")
+    device = device_classes(test, replay)
     instructions = _instructions(evidence)
     compute_ms = (
         1000
@@ -104,8 +105,8 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
     compared, differing = sum(row.compared for row in parity), sum(row.differing for row in parity)
     matrices = {"float": np.array(metrics.trained.confusion), "int8": np.array(metrics.int8.confusion)}
     places = {"float": Measured.HOST, "int8": Measured.HOST}
-    if len(device.truth):
-        matrices["device"] = confusion_matrix(device.truth, device.predicted, len(run.labels))
+    if len(device.rows):
+        matrices["device"] = confusion_matrix(test.y[device.rows], device.predicted, len(run.labels))
         places["device"] = measured
     report = Report(
         provenance=_provenance(
@@ -127,7 +128,10 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
         filter_response=filter_response(result.bundle.signal_path),
         confusion=Confusion(run.labels, matrices, places),
         subjects=_subjects(
-            run.metrics.floor, {"float": metrics.trained, "int8": metrics.int8}, device, measured
+            run.metrics.floor,
+            {"float": metrics.trained, "int8": metrics.int8},
+            device_accuracies(test, device),
+            measured,
         ),
         sizes=_sizes(result, evidence, instructions),
         delay=_delay(delay, measured),
@@ -146,37 +150,6 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
         notes=_notes(run),
     )
     return write_report(report, out)
-
-
-@dataclass(frozen=True, eq=False)
-class DeviceClasses:
-    """Labelled test windows that were replayed: truth and the device's likeliest class, int64 [N]."""
-
-    truth: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    host: NDArray[np.int64]
-    subject: NDArray[np.str_]
-
-
-def device_classes(run: Run, replay: Replay) -> DeviceClasses:
-    """Pair what the device made of each replayed window with its true label, where it has one."""
-    test = run.windows("test")
-    truth, predicted, host, subject = [], [], [], []
-    for one in replay.played:
-        place = {int(end): k for k, end in enumerate(one.window_end)}
-        for row in np.flatnonzero(test.recording == one.recording):
-            k = place.get(int(test.end_index[row]))
-            if k is not None:
-                truth.append(test.y[row])
-                predicted.append(one.device_outputs[k].argmax())
-                host.append(one.host_outputs[k].argmax())
-                subject.append(test.subject[row])
-    return DeviceClasses(
-        np.array(truth, np.int64),
-        np.array(predicted, np.int64),
-        np.array(host, np.int64),
-        np.array(subject, np.str_),
-    )
 
 
 def filter_response(path: SignalPath) -> FilterResponse:
@@ -268,28 +241,24 @@ def _interval(estimate: Estimate) -> Interval:
 def _subjects(
     floor: Metrics,
     metrics: dict[str, Metrics],
-    device: DeviceClasses | None = None,
+    on_device: dict[str, float] | None = None,
     measured: Measured = Measured.EMULATED,
 ) -> Subjects:
     by_name = {
         name: {s.subject: s.accuracy.value for s in m.subjects}
         for name, m in {**metrics, "floor": floor}.items()
     }
-    rows = []
-    for subject in metrics["float"].subjects:
-        on_device = None
-        if device is not None and (mine := device.subject == subject.subject).any():
-            on_device = float((device.predicted[mine] == device.truth[mine]).mean())
-        rows.append(
-            SubjectRow(
-                subject.subject,
-                subject.windows,
-                by_name["float"][subject.subject],
-                by_name.get("int8", {}).get(subject.subject),
-                on_device,
-                by_name["floor"].get(subject.subject),
-            )
+    rows = [
+        SubjectRow(
+            subject.subject,
+            subject.windows,
+            by_name["float"][subject.subject],
+            by_name.get("int8", {}).get(subject.subject),
+            (on_device or {}).get(subject.subject),
+            by_name["floor"].get(subject.subject),
         )
+        for subject in metrics["float"].subjects
+    ]
     means = {name: _interval(m.accuracy) for name, m in {**metrics, "floor": floor}.items()}
     return Subjects(rows, means, "bootstrap over subjects", measured)
 
@@ -356,7 +325,9 @@ def _replay_parity(evidence: DeviceEvidence) -> list[ParityRow]:
         ("streamed: outputs", replay.outputs, replay.differing_outputs),
         ("streamed: decisions", replay.decisions, replay.differing_decisions),
     )
-    return [ParityRow(stage, replay.url, measured, compared, differing) for stage, compared, differing in rows]
+    return [
+        ParityRow(stage, replay.url, measured, compared, differing) for stage, compared, differing in rows
+    ]
 
 
 def _training(run: Run) -> Training | None:

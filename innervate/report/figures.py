@@ -140,7 +140,7 @@ def filter_response(part: FilterResponse) -> Markup:
         lowest = float(min(design.min(initial=0.0), integers.min(initial=0.0)))
         axis.set_ylim(max(FLOOR_DB, lowest) - 3, max(6.0, float(design.max(initial=0.0)) + 3))
         passed = np.flatnonzero(np.maximum(design, integers) > 0.8 * FLOOR_DB)
-        if len(passed):    # decades in which nothing passes would only squeeze the rest
+        if len(passed):  # decades in which nothing passes would only squeeze the rest
             axis.set_xlim(frequency[passed[0]], frequency[-1])
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda hz, _: f"{hz:g}"))
@@ -175,7 +175,12 @@ def subjects(part: Subjects) -> Markup:
             beside = place + 0.2 * min(1.0, len(names) / 8) * (index - (len(series) - 1) / 2)
             xy = (beside, accuracies) if wide else (accuracies, beside)
             axis.plot(
-                *xy, marker, label=name, color=COLOUR[role], markerfacecolor=face, markersize=6,
+                *xy,
+                marker,
+                label=name,
+                color=COLOUR[role],
+                markerfacecolor=face,
+                markersize=6,
                 markeredgewidth=1.5,
             )
         value_axis, name_axis = (axis.yaxis, axis.xaxis) if wide else (axis.xaxis, axis.yaxis)
@@ -192,7 +197,10 @@ def subjects(part: Subjects) -> Markup:
             axis.set_ylim(len(names) - 0.4, -0.6)
             axis.set_xlabel("accuracy")
         axis.legend(
-            loc="lower center", ncols=len(series), bbox_to_anchor=(0.5, 1.0), columnspacing=1.2,
+            loc="lower center",
+            ncols=len(series),
+            bbox_to_anchor=(0.5, 1.0),
+            columnspacing=1.2,
             handletextpad=0.2,
         )
         return drawn
@@ -221,13 +229,26 @@ def delay(part: Delay) -> Markup:
             rows = np.arange(len(names)) + offset
             widths = [*lengths, total]
             axis.barh(
-                rows, widths, 0.34, left=starts, label=label, hatch=hatch, linewidth=1.2, zorder=3,
-                edgecolor=COLOUR[role], facecolor=COLOUR[role] if hatch is None else "none",
+                rows,
+                widths,
+                0.34,
+                left=starts,
+                label=label,
+                hatch=hatch,
+                linewidth=1.2,
+                zorder=3,
+                edgecolor=COLOUR[role],
+                facecolor=COLOUR[role] if hatch is None else "none",
             )
             for row, left, length in zip(rows, starts, widths, strict=True):
                 axis.annotate(
-                    column_milliseconds(length), (left + length, row), (5, 0), textcoords="offset points",
-                    va="center", fontsize=10, zorder=4,
+                    column_milliseconds(length),
+                    (left + length, row),
+                    (5, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=10,
+                    zorder=4,
                     bbox={"facecolor": COLOUR["face"], "linewidth": 0, "pad": 1},
                 )
         for limit, style in ((part.target_ms, (0, (4, 3))), (part.limit_ms, "solid")):
@@ -313,8 +334,11 @@ def timeline(part: Timeline) -> Markup:
         handles, names = axis.get_legend_handles_labels()
         order = np.argsort([name != "true label" for name in names], kind="stable")
         axis.legend(
-            [handles[i] for i in order], [names[i] for i in order],
-            loc="lower center", ncols=3, bbox_to_anchor=(0.5, 1.0),
+            [handles[i] for i in order],
+            [names[i] for i in order],
+            loc="lower center",
+            ncols=3,
+            bbox_to_anchor=(0.5, 1.0),
         )
         return drawn
 
@@ -334,6 +358,6 @@ def _runs(decisions: Counts, time_s: Reals, step: float, labels: int) -> list[tu
 
 
 def _strip(axis: Axes, runs: Sequence[tuple[int, float, float]], offset: float, role: str, name: str) -> None:
-    shortest = (runs[-1][2] - runs[0][1]) / 250 if runs else 0.0    # a single decision must stay visible
+    shortest = (runs[-1][2] - runs[0][1]) / 250 if runs else 0.0  # a single decision must stay visible
     lines = [[(start, row + offset), (max(end, start + shortest), row + offset)] for row, start, end in runs]
     axis.add_collection(LineCollection(lines, colors=COLOUR[role], linewidths=5, capstyle="butt", label=name))

@@ -40,7 +40,7 @@ def write_report(report: Report, out: Path) -> Path:
             file.write(page)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)    # mkstemp's files are private; a report is to be handed on
+        temporary.chmod(0o644)  # mkstemp's files are private; a report is to be handed on
         temporary.replace(out)
     except OSError as error:
         raise _unwritable(out, error) from error
@@ -138,21 +138,25 @@ def _matrices(part: Confusion | None) -> list[dict[str, Any]]:
             total = int(matrix[index].sum())
             shades = np.searchsorted(SHADES, matrix[index] / max(total, 1), side="right")
             cells = [{"count": int(n), "shade": int(s)} for n, s in zip(matrix[index], shades, strict=True)]
-            rows.append({
-                "label": label,
-                "cells": cells,
-                "total": total,
-                "recall": float(matrix[index, index]) / total if total else None,
-            })
+            rows.append(
+                {
+                    "label": label,
+                    "cells": cells,
+                    "total": total,
+                    "recall": float(matrix[index, index]) / total if total else None,
+                }
+            )
         total = int(matrix.sum())
-        made.append({
-            "matrix": matrix,
-            "sources": [source],
-            "rows": rows,
-            "decided": [int(n) for n in matrix.sum(axis=0)],
-            "total": total,
-            "accuracy": float(matrix.trace()) / total if total else None,
-        })
+        made.append(
+            {
+                "matrix": matrix,
+                "sources": [source],
+                "rows": rows,
+                "decided": [int(n) for n in matrix.sum(axis=0)],
+                "total": total,
+                "accuracy": float(matrix.trace()) / total if total else None,
+            }
+        )
     return made
 
 

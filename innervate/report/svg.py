@@ -25,10 +25,10 @@ COLOUR = {role: f"#0000{index + 1:02x}" for index, role in enumerate(ROLES)}
 _VARIABLE = {placeholder: f"var(--fig-{role})" for role, placeholder in COLOUR.items()}
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",    # text stays text: small, selectable, set in the page's typeface
+    "svg.fonttype": "none",  # text stays text: small, selectable, set in the page's typeface
     "svg.hashsalt": "innervate",
-    "text.parse_math": False,    # labels come from files: a dollar sign is a dollar sign
-    "font.family": "DejaVu Sans",    # ships with matplotlib, so the layout is the same everywhere
+    "text.parse_math": False,  # labels come from files: a dollar sign is a dollar sign
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so the layout is the same everywhere
     "font.size": 11,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
@@ -122,7 +122,7 @@ def _finish(element: ET.Element, used: set[str], name: str) -> None:
     if clip := element.get("clip-path"):
         element.set("clip-path", clip.replace("url(#", f"url(#{name}-"))
     if path := element.get("d"):
-        element.set("d", re.sub(r"(\.\d\d)\d+", r"\1", " ".join(path.split())))    # 1/100 px will do
+        element.set("d", re.sub(r"(\.\d\d)\d+", r"\1", " ".join(path.split())))  # 1/100 px will do
     if style := element.get("style"):
         style = style.replace("url(#", f"url(#{name}-")
         style = re.sub(r"#0000[0-9a-f]{2}\b", lambda found: _VARIABLE.get(found[0], found[0]), style)

@@ -9,7 +9,7 @@ from typing import Literal
 from innervate.report.data import Delay, Measured, ParityRow, Report
 
 ABSENT = "–"
-_NBSP = "\u00a0"    # a number and its unit stay on one line
+_NBSP = "\u00a0"  # a number and its unit stay on one line
 
 # Control characters break XML and bidirectional overrides let a label rewrite the line around it;
 # lone surrogates cannot be encoded. Labels come from files, so all three can occur.
@@ -134,7 +134,7 @@ def _parity_clause(rows: Sequence[ParityRow]) -> str:
     if not any(row.compared for row in rows):
         return "No device was compared with the host"
     wrong = {row.measured for row in rows if row.differing}
-    if wrong:    # speak only of those that are wrong
+    if wrong:  # speak only of those that are wrong
         rows = [row for row in rows if row.measured in wrong]
     compared, differing = sum(row.compared for row in rows), sum(row.differing for row in rows)
     kinds = [kind for kind in reversed(Measured) if any(row.measured is kind for row in rows)]

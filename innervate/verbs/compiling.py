@@ -1,19 +1,15 @@
 """`innervate compile` and `innervate build`: from a model to C99, from a bundle to firmware."""
 
 import re
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edge.bundle import Bundle
 from innervate.output import Json, emit_json, emit_table, say
 from innervate.verbs.quantizing import read_model
-
-if TYPE_CHECKING:
-    from edge.firmware.build import Firmware
 
 BoardOption = Annotated[
     str, typer.Option("--board", help="A board of `innervate boards`.", show_default=False)
@@ -24,23 +20,6 @@ def c_name(file: Path) -> str:
     """A C identifier made of a file's name."""
     name = re.sub(r"\W", "_", file.stem, flags=re.ASCII).lower()
     return name if name[:1].isalpha() else f"model_{name}"
-
-
-def build_firmware(bundle: Bundle, board: str, out: Path) -> "Firmware":
-    """Generate the model's C and build the firmware of a bundle.
-
-    Raises:
-        InnervateError: unknown board, compiler missing, an unsupported operator, or too large a model.
-    """
-    from edge.firmware.boards import load_board
-    from edge.firmware.build import build as link
-    from quantize.c99 import emit
-
-    load_board(board)  # an unknown board is named before anything is generated
-    with tempfile.TemporaryDirectory(prefix="innervate-model-") as folder:
-        model_dir = Path(folder) / "model"
-        emit(bundle.model, "model", model_dir)
-        return link(bundle, board, model_dir, out)
 
 
 def compile_model(
@@ -76,6 +55,8 @@ def build(
     json: Json = False,
 ) -> None:
     """Build the firmware of a bundle for a board."""
+    from innervate.firmware import build_firmware
+
     firmware = build_firmware(Bundle.load(bundle), board, out)
     if json:
         emit_json(asdict(firmware))

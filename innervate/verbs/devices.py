@@ -15,13 +15,6 @@ from innervate.output import Json, emit_json, emit_table, note, say
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.nrv).", show_default=False)]
 
 
-def board_of(url: str) -> str | None:
-    """The board whose firmware this program has to bring itself: that of `host:` and `qemu:BOARD`."""
-    if url == "host:":
-        return "host"
-    return url.removeprefix("qemu:") if url.startswith("qemu:") else None
-
-
 def validate(
     bundle: BundleArgument,
     port: Annotated[
@@ -42,13 +35,12 @@ def validate(
 ) -> None:
     """Prove over the link that the device computes what the host does, down to the stage that differs."""
     from hil_tests.run import validate as prove
+    from innervate.firmware import board_of, build_firmware
 
     checked = Bundle.load(bundle)
     with tempfile.TemporaryDirectory(prefix="innervate-validate-") as folder:
         board = board_of(port)
         if firmware is None and board is not None:
-            from innervate.verbs.compiling import build_firmware
-
             note(f"building the firmware for {board}")
             firmware = build_firmware(checked, board, Path(folder) / "firmware").path
         result = prove(bundle, port, firmware, report or Path(folder) / "report", progress=note)

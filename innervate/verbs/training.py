@@ -9,6 +9,7 @@ import typer
 from innervate.output import Json, emit_json, emit_table, progress, say
 
 if TYPE_CHECKING:
+    from innervate.chain_evaluation import ChainEvaluation
     from train.evaluate import Evaluation
     from train.metrics import Estimate, Metrics
 
@@ -108,14 +109,50 @@ def evaluate(
             help="Train and test anew for each split of this protocol; without it the network is tested.",
         ),
     ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option(
+            "--port", help="Quantize and build each split too, and stream its test into host: or qemu:BOARD."
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="With --port: where runs, bundles and firmware go; goes on where it was."),
+    ] = Path("out/evaluation"),
+    ptq: Annotated[bool, typer.Option("--ptq", help="With --port: calibrate only.")] = False,
     json: Json = False,
 ) -> None:
     """Accuracy a subject with 95 % intervals, the linear floor beside it, and the delay budget."""
     from train.evaluate import evaluate as score
     from train.run import Run
 
+    loaded = Run.load(run)
+    if port is not None:
+        from innervate.chain_evaluation import evaluate_chain
+
+        record = loaded.record
+        with progress() as report:
+            chain = evaluate_chain(
+                record.task,
+                record.plan.dataset,
+                None if record.data_path is None else Path(record.data_path),
+                out,
+                device=port,
+                protocol=protocol or record.plan.protocol,
+                seed=record.seed,
+                mode="ptq" if ptq else "qat",
+                fast=record.fast,
+                progress=report,
+            )
+        if json:
+            emit_json(msgspec.to_builtins(chain))
+        else:
+            _print_chain(chain)
+        if chain.differing_outputs or chain.differing_decisions:
+            raise typer.Exit(1)
+        return
     with progress() as report:
-        result = score(Run.load(run), protocol, report)
+        result = score(loaded, protocol, report)
     if json:
         emit_json(msgspec.to_builtins(result))
         return
@@ -146,4 +183,23 @@ def _print_evaluation(result: "Evaluation") -> None:
         f"{result.task} on {result.dataset}, {result.protocol}, {result.folds} fold(s), seed {result.seed}; "
         "host, float. "
         f"Delay without compute: mean {delay.mean_ms:.0f} ms, worst {delay.worst_ms:.0f} ms."
+    )
+
+
+def _print_chain(chain: "ChainEvaluation") -> None:
+    by_subject = zip(chain.network.subjects, chain.int8.subjects, chain.floor.subjects, strict=True)
+    rows = [
+        (a.subject, a.windows, _percent(a.accuracy), _percent(b.accuracy), _percent(c.accuracy))
+        for a, b, c in by_subject
+    ]
+    float_mean, int8_mean, floor_mean = (
+        _percent(metrics.accuracy) for metrics in (chain.network, chain.int8, chain.floor)
+    )
+    rows.append(("mean of subjects", chain.network.windows, float_mean, int8_mean, floor_mean))
+    places = ("float, host (95 % interval)", f"int8, {chain.device}", "linear discriminant")
+    emit_table(("subject", "windows", *places), rows)
+    say(
+        f"{chain.task} on {chain.dataset}, {chain.protocol}, {chain.folds} networks, {chain.mode}, seed {chain.seed}. "
+        f"Device against host: {chain.differing_outputs:,} of {chain.outputs:,} outputs and "
+        f"{chain.differing_decisions:,} of {chain.decisions:,} decisions differ."
     )

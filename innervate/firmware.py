@@ -1,0 +1,29 @@
+"""From a bundle to the firmware of a board."""
+
+import tempfile
+from pathlib import Path
+
+from edge.bundle import Bundle
+from edge.firmware.boards import load_board
+from edge.firmware.build import Firmware, build
+from quantize.c99 import emit
+
+
+def board_of(url: str) -> str | None:
+    """The board whose firmware this program brings itself: that of `host:` and `qemu:BOARD`; else None."""
+    if url == "host:":
+        return "host"
+    return url.removeprefix("qemu:") if url.startswith("qemu:") else None
+
+
+def build_firmware(bundle: Bundle, board: str, out: Path) -> Firmware:
+    """Generate the model's C and build the firmware of a bundle.
+
+    Raises:
+        InnervateError: unknown board, compiler missing, an unsupported operator, or too large a model.
+    """
+    load_board(board)  # an unknown board is named before anything is generated
+    with tempfile.TemporaryDirectory(prefix="innervate-model-") as folder:
+        model_dir = Path(folder) / "model"
+        emit(bundle.model, "model", model_dir)
+        return build(bundle, board, model_dir, out)
