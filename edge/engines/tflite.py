@@ -4,6 +4,9 @@ What the runtimes have: both run the *reference* kernels (BUILTIN_REF), which de
 *optimised* ones (BUILTIN without delegates). XNNPACK takes int8 models in ai-edge-litert only: in the wheels
 of tflite-runtime 2.14 it leaves them alone, so `kernels="xnnpack"` there says so instead of running something
 else.
+
+ai-edge-litert checks a file before it trusts its offsets, tflite-runtime 2.14 does not and a damaged file may
+end the process: give it models out of a checked bundle only.
 """
 
 import importlib.util
