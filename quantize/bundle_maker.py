@@ -1,6 +1,8 @@
 """A bundle from a run and its int8 model, with golden vectors of every stage."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -15,11 +17,11 @@ from edge.golden import Golden
 from edge.model_file import read_io
 from edge.signal_path import PathRunner, SignalPath
 from quantize.verify import run_all
-from train.recording import Recording
 from train.run import Run
 
-GOLDEN_WINDOWS: Final = 48
+GOLDEN_WINDOWS: Final = 32
 """Enough for several classes and votes; a slow serial link carries the counts in seconds."""
+GOLDEN_PIECES: Final = 4
 BURST_GAIN: Final = 64
 """By how much the burst in the golden counts is louder: far beyond full scale of int8."""
 
@@ -36,7 +38,9 @@ def make_bundle(run: Run, tflite: bytes, card: dict[str, Any]) -> Bundle:
         InnervateError: the model does not fit the run, or no test recording is long enough for one window.
     """
     path, rule = run.signal_path, run.plan.decision
-    counts = golden_counts(_longest(run), path)
+    recordings = islice(run.recordings("test"), GOLDEN_PIECES)
+    unseen = [recording.signals.astype(np.int32, copy=False) for recording in recordings]
+    counts = golden_counts(unseen, path)
     spec = PipelineSpec(run.plan.task, run.labels, path, rule, read_io(tflite))
     return Bundle.make(spec, tflite, make_golden(counts, path, rule, tflite), _facts(run) | card)
 
@@ -64,14 +68,33 @@ def make_golden(counts: NDArray[np.int32], path: SignalPath, rule: DecisionRule,
     )
 
 
-def golden_counts(signals: NDArray[np.int32], path: SignalPath) -> NDArray[np.int32]:
-    """Cut counts [T, C] from a recording that bring `GOLDEN_WINDOWS` windows and reach every limit.
+def golden_counts(recordings: Sequence[NDArray[np.int32]], path: SignalPath) -> NDArray[np.int32]:
+    """Splice counts [T, C] that bring `GOLDEN_WINDOWS` windows, some of every kind, and reach every limit.
 
-    In the third quarter a burst overdrives int8, and its last samples the converter itself.
+    The pieces lie at different depths of the recordings; the joints are steps as a moving electrode makes
+    them. In the third quarter a burst overdrives int8, and its last samples the converter itself.
+
+    Args:
+        recordings: counts [n, C] each.
+        path: signal path for them.
+
+    Raises:
+        InnervateError: the recordings are too short for a window.
     """
     length = path.settle + path.window + (GOLDEN_WINDOWS - 1) * path.hop
-    start = max(0, (len(signals) - length) // 2)
-    counts = signals[start : start + length].astype(np.int64)
+    piece = -(-length // GOLDEN_PIECES)
+    pieces = []
+    for number in range(GOLDEN_PIECES):
+        signals = recordings[number % len(recordings)]
+        start = max(0, (len(signals) - piece) * (number + 1) // (GOLDEN_PIECES + 1))
+        pieces.append(signals[start : start + piece].astype(np.int64))
+    counts = np.concatenate(pieces)[:length]
+    if len(counts) < path.settle + path.window:
+        raise InnervateError(
+            f"the test recordings have {len(counts)} samples, which is not enough for a window",
+            "golden vectors",
+            "Use longer recordings",
+        )
     limit = 1 << (path.counts_bits - 1)
     at = path.settle + (len(counts) - path.settle) * 5 // 8
     burst = counts[at : at + max(path.window // 2, path.saturated_run)]
@@ -79,22 +102,6 @@ def golden_counts(signals: NDArray[np.int32], path: SignalPath) -> NDArray[np.in
     np.clip(burst, -limit + 1, limit - 2, out=burst)
     burst[-path.saturated_run :, 0] = limit - 1
     return np.ascontiguousarray(counts, np.int32)
-
-
-def _longest(run: Run) -> NDArray[np.int32]:
-    """Signals of the first test recording that is long enough, else of the longest."""
-    wanted = run.signal_path.settle + run.signal_path.window + GOLDEN_WINDOWS * run.signal_path.hop
-    best: Recording | None = None
-    for recording in run.recordings("test"):
-        if best is None or len(recording.signals) > len(best.signals):
-            best = recording
-        if len(best.signals) >= wanted:
-            break
-    if best is None or len(best.signals) < run.signal_path.settle + run.signal_path.window:
-        raise InnervateError(
-            "no test recording is long enough for a window", run.plan.dataset, "Use longer recordings"
-        )
-    return best.signals.astype(np.int32, copy=False)
 
 
 def _facts(run: Run) -> dict[str, Any]:

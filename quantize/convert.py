@@ -43,11 +43,11 @@ MAX_EPOCHS: Final = 40
 """Of fine-tuning, however few windows there are."""
 
 
-PRUNED_STEPS: Final = 600
+PRUNED_STEPS: Final = 500
 FAST_PRUNED_STEPS: Final = 150
 PRUNED_LEARNING_RATE: Final = 0.5
 """Of that in training: the weights are near where they should be."""
-QAT_STEPS: Final = 300
+QAT_STEPS: Final = 200
 FAST_QAT_STEPS: Final = 80
 QAT_LEARNING_RATE: Final = 1e-3
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from edge.bundle import Bundle
-from edge.decision import Flag
+from edge.decision import NO_LABEL, Flag
 from edge.engines.native import NativeEngine
 from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
@@ -88,6 +88,7 @@ def test_golden_vectors_are_what_core_and_reference_kernels_give(result: Quantiz
     found, ends = PathRunner(bundle.signal_path).windows(golden.counts)
     assert np.array_equal(found, golden.windows)
     assert np.array_equal(ends, golden.window_end)
+    assert len(set(golden.decision_label.tolist()) - {NO_LABEL}) >= 2
     assert golden.kernels.endswith("reference")
     engine = NativeEngine(build_shared(bundle.model))
     assert np.array_equal([engine.run(window) for window in golden.windows], golden.outputs)
@@ -97,7 +98,7 @@ def test_golden_vectors_are_what_core_and_reference_kernels_give(result: Quantiz
 
 def test_golden_counts_reach_every_limit() -> None:
     path = tiny_path()
-    counts = golden_counts(tiny_counts(5000) // 4, path)
+    counts = golden_counts([tiny_counts(5000, seed) // 4 for seed in (1, 2)], path)
     golden = make_golden(counts, path, RULE, file_of_tiny())
     assert len(golden.windows) == GOLDEN_WINDOWS
     assert {int(golden.windows.min()), int(golden.windows.max())} == {-128, 127}
@@ -109,8 +110,9 @@ def test_golden_counts_reach_every_limit() -> None:
 
 def test_short_recordings_give_what_they_have() -> None:
     path = tiny_path()
-    counts = golden_counts(tiny_counts(200), path)
-    assert len(counts) == 200
+    assert len(golden_counts([tiny_counts(50)], path)) == 4 * 50
+    with pytest.raises(InnervateError, match="60 samples, which is not enough"):
+        golden_counts([tiny_counts(15)], path)
 
 
 def file_of_tiny() -> bytes:
