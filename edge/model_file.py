@@ -14,6 +14,8 @@ from edge.errors import InnervateError
 
 _INT8: Final = 9
 _MAX_RANK: Final = 8
+_MAX_ELEMENTS: Final = 1 << 22
+"""Of an input or output: far more than any window, far less than memory."""
 
 
 class ModelIo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,7 +100,7 @@ def _tensor(walker: "_Walker", tensors: tuple[int, int], index: int, where: str)
         raise ValueError
     shape = tuple(walker.int32(start + 4 * axis) for axis in range(rank))
     quantization_at = walker.field(table, 4)
-    if min(shape) < 1 or quantization_at is None:
+    if min(shape) < 1 or _size(shape) > _MAX_ELEMENTS or quantization_at is None:
         raise ValueError
     quantization = walker.table(quantization_at)
     scales, scale_at = walker.vector(quantization, 2)

@@ -20,7 +20,8 @@ from edge.bundle import CARD, FORMAT, GOLDEN, MANIFEST, MODEL, PIPELINE, Bundle
 from edge.errors import InnervateError
 from edge.golden import Golden
 from edge.model_file import read_io
-from tests.tiny_bundle import CLASSES, tiny_bundle, tiny_counts
+from quantize.tflite_writer import write
+from tests.tiny_bundle import CLASSES, tiny_bundle, tiny_counts, tiny_graph
 
 MEMBERS = [MANIFEST, PIPELINE, MODEL, GOLDEN, CARD]
 
@@ -287,6 +288,14 @@ def test_the_models_ends_are_read_from_the_file(bundle: Bundle) -> None:
     assert (io_read.input_scale, io_read.input_zero_point) == source["quantization"]
     assert (io_read.output_scale, io_read.output_zero_point) == result["quantization"]
     assert io_read.classes == CLASSES
+
+
+def test_a_model_of_an_absurd_size_is_refused() -> None:
+    graph = tiny_graph()
+    first = dataclasses.replace(graph.tensors[0], shape=(1, 1, 1 << 24, 4))
+    model = write(dataclasses.replace(graph, tensors=(first, *graph.tensors[1:])))
+    with pytest.raises(InnervateError, match="damaged"):
+        read_io(model)
 
 
 @settings(max_examples=400, deadline=None)
