@@ -37,7 +37,7 @@ def two_classes(count: int, seed: int = 0) -> WindowSet:
 def network(seed: int = 0) -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return models.build("cnn1d", 2, 16, 2, {"layers": LAYERS, "hidden": 8})
+        return models.build("cnn1d", 2, 16, 2, {"layers": LAYERS, "hidden": [8]})
 
 
 def test_registry_is_the_folder() -> None:
@@ -157,7 +157,7 @@ def test_no_augmentation_changes_nothing() -> None:
 def test_augmentation_stays_on_the_int8_grid() -> None:
     x = models.to_input(two_classes(50).x)
     before = x.clone()
-    every = Augmentation(gain=0.5, channel_gain=0.5, flip=True, rotate=(0.2, 0.6, 0.2), drop=0.2, noise=3.0)
+    every = Augmentation(gain=0.5, channel_gain=0.5, flip=True, turn=0.5, drop=0.2, noise=3.0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         steps = augment(x, every) * 128
@@ -167,7 +167,16 @@ def test_augmentation_stays_on_the_int8_grid() -> None:
     assert steps.max() <= 127
 
 
-def test_rotation_turns_the_ring() -> None:
-    x = torch.arange(8).reshape(1, 8, 1, 1).expand(4, 8, 1, 3) / 128
-    turned = augment(x, Augmentation(rotate=(0.0, 0.0, 1.0))) * 128  # always one place further
-    assert turned[0, :, 0, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 0]
+def test_turning_moves_a_channel_to_its_neighbours_and_keeps_its_energy() -> None:
+    x = torch.zeros(500, 8, 1, 3)
+    x[:, 3] = 100 / 128
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        turned = augment(x, Augmentation(turn=0.5)) * 128
+    torch.testing.assert_close(turned.square().sum(1), torch.full((500, 1, 3), 1e4), rtol=0.02, atol=0)
+    places = [tuple(np.flatnonzero(window)) for window in turned[:, :, 0, 0].numpy()]
+    assert {place for place in places if len(place) == 2} >= {(2, 3), (3, 4)}
+    assert all(len(place) == 1 or place[1] - place[0] in (1, 7) for place in places)
+    centre = (turned[:, :, 0, 0].square() / 1e4) @ torch.arange(8.0)
+    assert abs(float(centre.mean()) - 3) < 0.1
+    assert 0.4 < float(centre.std()) < 0.65

@@ -23,7 +23,7 @@ description = "d"
 labels = ["rest", "radial_deviation", "wrist_flexion"]
 protocol = "within_subject"
 model = "cnn1d"
-model_params = { layers = [[8, 9, 4]], hidden = 0 }
+model_params = { layers = [[8, 9, 4]], hidden = [] }
 [signal_path]
 window_ms = 100
 hop_ms = 50

@@ -15,7 +15,7 @@ description = "d"
 labels = ["rest", "fist", "wrist_flexion"]
 protocol = "leave_subjects_out"
 model = "cnn1d"
-model_params = { hidden = 8 }
+model_params = { hidden = [8] }
 [signal_path]
 window_ms = 200
 hop_ms = 50
@@ -72,7 +72,7 @@ def test_layers_lie_over_one_another(tmp_path: Path) -> None:
     assert (plan.protocol, plan.fit.epochs, plan.fit.batch_size) == ("within_subject", 7, 256)
     assert (plan.signal_path.window_ms, plan.signal_path.hop_ms) == (150, 50)
     assert plan.classes == {"power_grip": 1, "rest": 0}
-    assert plan.model_params == {"hidden": 8}
+    assert plan.model_params == {"hidden": [8]}
     plan = read.plan("emg_3dc", "leave_subjects_out")
     assert (plan.fit.epochs, plan.fit.batch_size) == (9, 4)
     assert read.plan("simulated").signal_path.window_ms == 200

@@ -20,15 +20,25 @@ def augment(x: torch.Tensor, settings: Augmentation) -> torch.Tensor:
         x = x * torch.exp(settings.channel_gain * torch.randn(count, channels, 1, 1))
     if settings.flip:
         x = x * (2 * torch.randint(0, 2, (count, 1, 1, 1)) - 1)
-    if settings.rotate:
-        turn = (
-            torch.multinomial(torch.tensor(settings.rotate), count, replacement=True)
-            - len(settings.rotate) // 2
-        )
-        source = (torch.arange(channels) + turn[:, None]) % channels
-        x = torch.gather(x, 1, source[:, :, None, None].expand_as(x))
+    if settings.turn:
+        x = _turned(x, settings.turn * torch.randn(count))
     if settings.drop:
         x = x * (torch.rand(count, channels, 1, 1) >= settings.drop)
     if settings.noise:
         x = x + settings.noise * INPUT_SCALE * torch.randn_like(x)
     return torch.clamp(torch.round(x / INPUT_SCALE), -128, 127) * INPUT_SCALE
+
+
+def _turned(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Turn the ring of electrodes of each window ``[N, channels, 1, window]`` by ``[N]`` places.
+
+    Between two electrodes lies a mixture that keeps the energy of signals that do not resemble each other.
+    """
+    channels = x.shape[1]
+    whole = torch.floor(places)
+    part = (places - whole)[:, None, None, None]
+    source = (torch.arange(channels) + whole.long()[:, None]) % channels
+    here, next_to_it = (
+        torch.gather(x, 1, index[:, :, None, None].expand_as(x)) for index in (source, (source + 1) % channels)
+    )
+    return torch.sqrt(1 - part) * here + torch.sqrt(part) * next_to_it

@@ -10,8 +10,8 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         gain: standard deviation of the log of a factor for all channels: contact and force differ.
         channel_gain: the same, drawn for each channel.
         flip: whether the polarity of all channels is reversed at random.
-        rotate: probabilities of turning a ring of electrodes by -k..k places; empty for none. Only for
-            bands whose first and last channel are neighbours.
+        turn: standard deviation of the angle by which a ring of electrodes is turned, in places of an
+            electrode. Only for bands whose first and last channel are neighbours.
         drop: probability of silencing a channel.
         noise: standard deviation of added white noise, in int8 steps.
     """
@@ -19,7 +19,7 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     gain: float = 0.0
     channel_gain: float = 0.0
     flip: bool = False
-    rotate: tuple[float, ...] = ()
+    turn: float = 0.0
     drop: float = 0.0
     noise: float = 0.0
 

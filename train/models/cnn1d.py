@@ -13,7 +13,7 @@ def build(
     classes: int,
     *,
     layers: Sequence[Sequence[int]] = ((64, 3, 1, 10), (64, 1, 1)),
-    hidden: int = 64,
+    hidden: Sequence[int] = (64,),
     dropout: float = 0.2,
 ) -> nn.Module:
     """Build the network.
@@ -26,7 +26,7 @@ def build(
         classes: outputs.
         layers: filters, kernel length and stride of each convolution, and optionally how many of its outputs
             are averaged into one.
-        hidden: units of the dense layer before the last; 0 for none.
+        hidden: units of each dense layer before the last; may be empty.
         dropout: before each dense layer.
 
     Raises:
@@ -48,8 +48,8 @@ def build(
             stack.append(nn.AvgPool2d((1, pool)))
         width = filters
     stack += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    if hidden:
-        stack += [nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU()]
-        width = hidden
+    for units in hidden:
+        stack += [nn.Dropout(dropout), nn.Linear(width, units), nn.ReLU()]
+        width = units
     stack += [nn.Dropout(dropout), nn.Linear(width, classes)]
     return nn.Sequential(*stack)
