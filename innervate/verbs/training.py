@@ -199,7 +199,8 @@ def _print_chain(chain: "ChainEvaluation") -> None:
     places = ("float, host (95 % interval)", f"int8, {chain.device}", "linear discriminant")
     emit_table(("subject", "windows", *places), rows)
     say(
-        f"{chain.task} on {chain.dataset}, {chain.protocol}, {chain.folds} networks, {chain.mode}, seed {chain.seed}. "
+        f"{chain.task} on {chain.dataset}, {chain.protocol}, {chain.folds} networks, {chain.mode}, "
+        f"seed {chain.seed}. "
         f"Device against host: {chain.differing_outputs:,} of {chain.outputs:,} outputs and "
         f"{chain.differing_decisions:,} of {chain.decisions:,} decisions differ."
     )
