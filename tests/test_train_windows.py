@@ -46,11 +46,12 @@ def recording_of(
     length=st.integers(1, 120),
     window=st.integers(1, 12),
     hop=st.integers(1, 12),
+    skip=st.integers(0, 8),
     bounds=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 40), st.sampled_from("abx")), max_size=5),
 )
 @settings(max_examples=80, deadline=None)
 def test_cut_keeps_exactly_the_windows_inside_one_annotation(
-    length: int, window: int, hop: int, bounds: list[tuple[int, int, str]]
+    length: int, window: int, hop: int, skip: int, bounds: list[tuple[int, int, str]]
 ) -> None:
     hop = min(hop, window)
     annotations, at = [], 0
@@ -59,14 +60,14 @@ def test_cut_keeps_exactly_the_windows_inside_one_annotation(
             annotations.append(Annotation(at + gap, duration, label))
             at += gap + duration
     counts = np.random.default_rng(length).integers(-128, 128, (length, 2)).astype(np.int32)
-    found = cut([recording_of(counts, tuple(annotations))], plain_path(window, hop), {"a": 0, "b": 1})
+    found = cut([recording_of(counts, tuple(annotations))], plain_path(window, hop), {"a": 0, "b": 1}, skip)
 
     expected = [
         (end, {"a": 0, "b": 1}[annotation.label], number)
         for end in range(SETTLE + window - 1, length, hop)
         for number, annotation in enumerate(annotations)
         if annotation.label != "x"
-        and annotation.onset <= end - window + 1
+        and annotation.onset + skip <= end - window + 1
         and end < annotation.onset + annotation.duration
     ]
     got = list(zip(found.end_index.tolist(), found.y.tolist(), found.segment.tolist(), strict=True))

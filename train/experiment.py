@@ -126,7 +126,7 @@ class Experiment:
             InnervateError: a label has no window to train on.
         """
         settings = self.plan.personal if self.learns_from_all and self.plan.personal else self.plan.fit
-        return self._divided(self._cut(self.split.train, self._dense(path)), settings)
+        return self._divided(self._cut_to_train(self.split.train, path), settings)
 
     def _common_windows(self) -> tuple[WindowSet, WindowSet]:
         """Windows of everyone's training recordings, at the scale each will have."""
@@ -136,7 +136,7 @@ class Experiment:
             subject = {key.id: key.subject for key in self.corpus.keys}
             names = dict.fromkeys(subject[one] for one in ids)
             groups = [tuple(one for one in ids if subject[one] == name) for name in names]
-        windows = join([self._cut(group, self._dense(self._scaled_path(group))) for group in groups])
+        windows = join([self._cut_to_train(group, self._scaled_path(group)) for group in groups])
         return self._divided(windows, self.plan.fit)
 
     def _divided(self, windows: WindowSet, settings: FitSettings) -> tuple[WindowSet, WindowSet]:
@@ -154,10 +154,13 @@ class Experiment:
             )
         return train, windows.select(validated)
 
-    def _dense(self, path: SignalPath) -> SignalPath:
-        """The path with the hop of training."""
-        hop_ms = self.plan.signal_path.train_hop_ms
-        return path if hop_ms is None else msgspec.structs.replace(path, hop=_samples(hop_ms, path.fs_hz))
+    def _cut_to_train(self, ids: Collection[str], path: SignalPath) -> WindowSet:
+        """Windows at the hop of training, without the start of each annotation that training leaves out."""
+        settings = self.plan.signal_path
+        hop_ms = settings.train_hop_ms if settings.train_hop_ms is not None else settings.hop_ms
+        dense = msgspec.structs.replace(path, hop=_samples(hop_ms, path.fs_hz))
+        skip = round(settings.train_skip_ms * path.fs_hz / 1000)
+        return cut(self.corpus.recordings(ids), dense, self.plan.classes, skip)
 
     def test_windows(self, path: SignalPath) -> WindowSet:
         """Return the windows of the test recordings.
@@ -165,7 +168,7 @@ class Experiment:
         Raises:
             InnervateError: there is none.
         """
-        windows = self._cut(self.split.test, path)
+        windows = cut(self.corpus.recordings(self.split.test), path, self.plan.classes)
         if len(windows) == 0:
             raise InnervateError(
                 "The test recordings hold no labelled window",
@@ -173,9 +176,6 @@ class Experiment:
                 "Check the labels and the length of the recordings",
             )
         return windows
-
-    def _cut(self, ids: Collection[str], path: SignalPath) -> WindowSet:
-        return cut(self.corpus.recordings(ids), path, self.plan.classes)
 
     def build_model(self) -> nn.Module:
         """Build the plan's network with fresh weights that depend on the seed alone."""
@@ -216,7 +216,9 @@ class Experiment:
     def predict_floor(self, path: SignalPath, test: WindowSet) -> NDArray[np.int64]:
         """Return what a linear discriminant predicts that was trained on all training recordings."""
         return predict_floor(
-            self._cut(self.split.train, path), test, per_subject=self.split.protocol == "within_subject"
+            self._cut_to_train(self.split.train, path),
+            test,
+            per_subject=self.split.protocol == "within_subject",
         )
 
 

@@ -29,6 +29,8 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         window_ms: length of a window.
         hop_ms: between the ends of two windows.
         train_hop_ms: the same for training windows; more overlap is cheap variety.
+        train_skip_ms: start of each annotation that training leaves out, not the test: a label that follows a
+            cue begins before the muscle does.
         filters: in order.
         percentile: of the filtered training signal's magnitude that becomes full scale of int8.
         scale: one for each channel, or one for all channels of the band together.
@@ -39,6 +41,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     window_ms: float
     hop_ms: float
     train_hop_ms: float | None = None
+    train_skip_ms: float = 0.0
     filters: tuple[Filter, ...] = ()
     percentile: float = 99.9
     scale: Literal["channel", "band"] = "channel"
@@ -209,6 +212,10 @@ def _check(plan: Plan, where: str) -> None:
             f"A hop of {path.hop_ms:g} ms does not fit a window of {path.window_ms:g} ms",
             where,
             "Make the hop shorter than the window",
+        )
+    if path.train_skip_ms < 0:
+        raise InnervateError(
+            f"train_skip_ms of {path.train_skip_ms:g} is negative", where, "Use 0 or the reaction time"
         )
     if not 50 < path.percentile <= 100:
         raise InnervateError(

@@ -76,7 +76,9 @@ def counts_for(path: SignalPath, recording: Recording) -> NDArray[np.int32]:
     return recording.counts()
 
 
-def cut(recordings: Iterable[Recording], path: SignalPath, classes: Mapping[str, int]) -> WindowSet:
+def cut(
+    recordings: Iterable[Recording], path: SignalPath, classes: Mapping[str, int], skip: int = 0
+) -> WindowSet:
     """Cut recordings into labelled windows.
 
     The path starts afresh with each recording. A window is kept if one annotation whose label is in `classes`
@@ -86,6 +88,7 @@ def cut(recordings: Iterable[Recording], path: SignalPath, classes: Mapping[str,
         recordings: any number; one is in memory at a time.
         path: filters, window and hop.
         classes: class index of each annotation label that takes part.
+        skip: samples at the start of each annotation that no window may hold.
 
     Raises:
         InnervateError: a recording does not fit the path.
@@ -100,9 +103,10 @@ def cut(recordings: Iterable[Recording], path: SignalPath, classes: Mapping[str,
         runner.reset()
         windows, ends = runner.windows(counts_for(path, recording))
         labels, segments = recording.label_track(classes), recording.segment_track()
-        # number of segment changes up to each sample: equal at both ends of a window that lies in one segment
-        changes = np.cumsum(np.r_[False, segments[1:] != segments[:-1]])
-        keep = (changes[ends] == changes[ends - path.window + 1]) & (labels[ends] != UNMARKED)
+        begins = np.r_[True, segments[1:] != segments[:-1]]
+        onset = np.flatnonzero(begins)[np.cumsum(begins) - 1]  # of the segment each sample is in
+        # a window lies in one segment where its last sample's segment began before its first sample
+        keep = (ends - path.window + 1 >= onset[ends] + skip) & (labels[ends] != UNMARKED)
         x.append(windows[keep])
         y.append(labels[ends[keep]])
         segment.append(segments[ends[keep]])
