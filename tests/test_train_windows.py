@@ -116,13 +116,15 @@ keys_strategy = st.lists(
 ).map(lambda rows: [RecordingKey(f"{s}/{t}/{n}", s, t) for s, t, n in rows])
 
 
-@given(keys=keys_strategy)
-def test_leaving_subjects_out_tests_each_once_and_never_trains_on_them(keys: list[RecordingKey]) -> None:
+@given(keys=keys_strategy, seed=st.integers(0, 99))
+def test_leaving_subjects_out_tests_each_once_and_never_trains_on_them(
+    keys: list[RecordingKey], seed: int
+) -> None:
     if len({key.subject for key in keys}) < 2:
         with pytest.raises(InnervateError, match="two subjects or more"):
             leave_subjects_out(keys)
         return
-    splits = leave_subjects_out(keys)
+    splits = leave_subjects_out(keys, seed)
     subject = {key.id: key.subject for key in keys}
     assert sorted(i for split in splits for i in split.test) == sorted(subject)
     for split in splits:

@@ -38,7 +38,8 @@ def _turned(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     whole = torch.floor(places)
     part = (places - whole)[:, None, None, None]
     source = (torch.arange(channels) + whole.long()[:, None]) % channels
-    here, next_to_it = (
-        torch.gather(x, 1, index[:, :, None, None].expand_as(x)) for index in (source, (source + 1) % channels)
+    here, beside = (
+        torch.gather(x, 1, index[:, :, None, None].expand_as(x))
+        for index in (source, (source + 1) % channels)
     )
-    return torch.sqrt(1 - part) * here + torch.sqrt(part) * next_to_it
+    return torch.sqrt(1 - part) * here + torch.sqrt(part) * beside

@@ -105,7 +105,7 @@ def cross_validate(plan: Plan, corpus: Corpus, seed: int, progress: Progress | N
         InnervateError: the recordings do not suit the protocol or the plan.
     """
     began = time.monotonic()
-    splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions)
+    splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions, seed)
     y, subject, predicted, floor = [], [], [], []
     common: nn.Module | None = None
     for split in splits:

@@ -201,7 +201,7 @@ def train(
 
     report("read", 0, 1)
     corpus = Corpus(dataset, data_path)
-    splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions)
+    splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions, seed)
     experiment = Experiment(plan, corpus, _choose(splits, fold, subject, corpus), seed)
     report("read", 1, 1)
     return train_split(settled, experiment, out=out, fast=fast, progress=progress)

@@ -49,8 +49,9 @@ def make_splits(
     keys: Sequence[RecordingKey],
     train_sessions: Collection[str],
     test_sessions: Collection[str],
+    seed: int = 0,
 ) -> list[Split]:
-    """Return all splits of a protocol.
+    """Return all splits of a protocol; `seed` deals subjects out to folds.
 
     Raises:
         InnervateError: unknown protocol, or too few subjects or sessions for it.
@@ -58,7 +59,7 @@ def make_splits(
     if protocol == "within_subject":
         return within_subject(keys, train_sessions, test_sessions)
     if protocol == "leave_subjects_out":
-        return leave_subjects_out(keys)
+        return leave_subjects_out(keys, seed)
     raise InnervateError(f"Unknown protocol '{protocol}'", "", f"Choose one of {', '.join(PROTOCOLS)}")
 
 
@@ -101,16 +102,17 @@ def within_subject(
     ]
 
 
-def leave_subjects_out(keys: Sequence[RecordingKey], folds: int = FOLDS) -> list[Split]:
+def leave_subjects_out(keys: Sequence[RecordingKey], seed: int = 0, folds: int = FOLDS) -> list[Split]:
     """Test on subjects of whom nothing was trained on, each subject once.
 
-    Subjects in order of name are dealt out to the folds like cards; with fewer subjects than folds each is a
-    fold of its own.
+    Subjects are shuffled and dealt out to the folds like cards, so that another seed tries other company; with
+    fewer subjects than folds each is a fold of its own.
 
     Raises:
         InnervateError: there are fewer than two subjects.
     """
-    subjects = sorted({key.subject for key in keys})
+    names = sorted({key.subject for key in keys})
+    subjects = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     if len(subjects) < 2:
         raise InnervateError("Leaving subjects out needs two subjects or more", "", "Use within_subject")
     folds = min(folds, len(subjects))
