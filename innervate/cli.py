@@ -1,5 +1,6 @@
 """The `innervate` command: one verb a step of the chain, each usable alone."""
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -24,6 +25,10 @@ _EXTRAS = {
     ),
     "tensorflow": ("tensorflow",),
 }
+
+# The networks are small: more threads gain little on an idle machine, cost a lot on a busy one, and change the
+# last digits of a training from machine to machine. Whoever wants them sets the variable. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 app = typer.Typer(
     no_args_is_help=True,

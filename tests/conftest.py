@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# As the command line does: see innervate/cli.py.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def _find_recordings() -> Path | None:
     """$INNERVATE_RECORDINGS, then the default cache, then unpacked from ../shared where that exists."""
