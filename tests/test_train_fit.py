@@ -119,6 +119,14 @@ def test_an_interrupted_fit_goes_on_as_if_nothing_had_been(tmp_path: Path) -> No
     np.testing.assert_array_equal(predict(again, valid.x), predict(whole, valid.x))
 
 
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    for junk in (b"", b"junk", bytes(range(256))):
+        checkpoint.write_bytes(junk)
+        with pytest.raises(InnervateError, match="checkpoint cannot be read.*checkpoint.pt"):
+            fit(network(), two_classes(64), None, SETTINGS, seed=0, checkpoint=checkpoint)
+
+
 def test_patience_keeps_the_epoch_that_validated_best() -> None:
     train = two_classes(64)
     wrong = two_classes(40, seed=1)

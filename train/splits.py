@@ -105,8 +105,8 @@ def within_subject(
 def leave_subjects_out(keys: Sequence[RecordingKey], seed: int = 0, folds: int = FOLDS) -> list[Split]:
     """Test on subjects of whom nothing was trained on, each subject once.
 
-    Subjects are shuffled and dealt out to the folds like cards, so that another seed tries other company; with
-    fewer subjects than folds each is a fold of its own.
+    Subjects are shuffled and dealt out to the folds like cards, so that another seed tries other company;
+    with fewer subjects than folds each is a fold of its own.
 
     Raises:
         InnervateError: there are fewer than two subjects.
