@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     for junk in (b"", b"junk", bytes(range(256))):
         checkpoint.write_bytes(junk)
-        with pytest.raises(InnervateError, match="checkpoint cannot be read.*checkpoint.pt"):
+        with pytest.raises(InnervateError, match=r"checkpoint cannot be read.*checkpoint\.pt"):
             fit(network(), two_classes(64), None, SETTINGS, seed=0, checkpoint=checkpoint)
 
 
