@@ -26,8 +26,8 @@ _EXTRAS = {
     "tensorflow": ("tensorflow",),
 }
 
-# The networks are small: more threads gain little on an idle machine, cost a lot on a busy one, and change the
-# last digits of a training from machine to machine. Whoever wants them sets the variable. Before torch is imported.
+# The networks are small: more threads gain little on an idle machine, cost a lot on a busy one, and change
+# the last digits of a training. Whoever wants them sets the variable; torch reads it when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 app = typer.Typer(

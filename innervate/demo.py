@@ -16,7 +16,7 @@ from hil_tests.report import ValidationReport
 from hil_tests.run import validate
 from innervate.replay import Replay, device_classes, replay
 from innervate.report.assemble import DeviceEvidence, write_chain_report, write_run_report
-from innervate.report.data import Measured, ParityRow
+from innervate.report.validation import failures, measured_at, parity_rows
 from quantize.c99 import build_shared, emit
 from quantize.c99.report import Report as CompileReport
 from quantize.convert import QuantizeResult, quantize
@@ -168,16 +168,14 @@ def _collect(
     emulated = device.startswith("qemu:")
     path = bundle.signal_path
     limit = EMULATED_BYTES // (len(path.channels) * -(-path.counts_bits // 8)) if emulated else None
-    measured = Measured.EMULATED if emulated else Measured.HOST
     with Link.open(device, firmware.path, bundle.hash) as link:
         replayed = replay(bundle, engine, link, run.recordings("test"), limit, progress)
         status, info = link.status(), link.info
     assert info is not None
-    parity = [
-        ParityRow(f"golden: {stage.stage}", device, measured, stage.values, stage.differing, stage.first)
-        for stage in validation.parity
-    ]
-    return DeviceEvidence(measured, info, status, parity, replayed, compiled, firmware)
+    parity = parity_rows(validation)
+    return DeviceEvidence(
+        measured_at(device), info, status, parity, failures(validation), replayed, compiled, firmware
+    )
 
 
 def _outcome(validation: ValidationReport) -> str:

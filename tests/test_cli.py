@@ -236,6 +236,7 @@ def test_build_and_validate(innervate: Command, saved: Path, tmp_path: Path) -> 
     assert said.status == 0, said
     assert "PASSED" in said.out
     assert json.loads((report / "report.json").read_text())["passed"] is True
+    assert "0 of" in (report / "report.html").read_text()
 
 
 def test_a_device_that_computes_something_else_fails(innervate: Command, saved: Path, tmp_path: Path) -> None:

@@ -472,13 +472,13 @@ def test_envelope_keeps_extremes_and_order(samples: list[int], columns: int) -> 
 def test_numbers_in_words() -> None:
     assert [number(v) for v in (0, 1234567, -5, 94.123, 0.00123, 1234.5, float("nan"), None)] == [
         "0", "1,234,567", "−5", "94.12", "0.001230", "1,234", "–", "–",
-    ]    # fmt: skip
+    ]  # fmt: skip
     assert [percent(v).replace("\u00a0", " ") for v in (0, 1, 0.99999, 0.00001, 0.5, None)] == [
         "0.0 %", "100.0 %", "99.9 %", "0.1 %", "50.0 %", "–",
-    ]    # fmt: skip
+    ]  # fmt: skip
     assert [milliseconds(v).replace("\u00a0", " ") for v in (0, 0.5, 12.34, 284.4)] == [
         "0 ms", "0.50 ms", "12.3 ms", "284 ms",
-    ]    # fmt: skip
+    ]  # fmt: skip
     assert size(1536, "bytes").replace("\u00a0", " ") == "1,536 bytes (1.5 KiB)"
     assert size(12, "") == "12"
 
@@ -513,3 +513,11 @@ def test_contrast_meets_wcag_aa(scheme: str) -> None:
     for mark in marks:
         for back in ("fig-face", "fig-band"):
             assert _contrast(colour[mark], colour[back]) >= 3, (mark, back)
+
+
+def test_a_failed_check_fails_the_verdict_though_no_integer_differs() -> None:
+    equal = [ParityRow("filter", "host:", HOST, 5, 0)]
+    assert verdict(Report(provenance(), parity=equal)).state == "passed"
+    failed = verdict(Report(provenance(), parity=equal, failures=["test_watchdog (no restart)"]))
+    assert failed.state == "failed"
+    assert "test_watchdog (no restart)" in failed.sentence

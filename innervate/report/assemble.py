@@ -60,6 +60,7 @@ class DeviceEvidence:
     info: Info
     status: Status
     parity: Sequence[ParityRow]
+    failures: Sequence[str]
     replay: Replay
     compiled: CompileReport
     firmware: Firmware
@@ -147,6 +148,7 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
         parity=parity,
         training=_training(run),
         timeline=_timeline(run, replay, measured),
+        failures=evidence.failures,
         notes=_notes(run),
     )
     return write_report(report, out)
@@ -230,12 +232,7 @@ def _signals(run: Run) -> Signals:
 
 
 def _interval(estimate: Estimate) -> Interval:
-    value = estimate.value
-    return Interval(
-        value,
-        value if estimate.low is None else estimate.low,
-        value if estimate.high is None else estimate.high,
-    )
+    return Interval(estimate.value, estimate.low, estimate.high)
 
 
 def _subjects(

@@ -49,7 +49,7 @@ class Provenance:
         task: task name, e.g. "emg_gestures".
         dataset: data set name; say here if it is simulated.
         split: split protocol in words, e.g. "leave subjects out, grouped 5-fold".
-        subjects: number of subjects behind the reported accuracies.
+        subjects: number of subjects behind the reported accuracies; 0 where none are reported.
         seed: random seed.
         machines: the machine behind each kind of figure, e.g. {EMULATED: "QEMU 7.2, netduinoplus2"}.
         versions: package or tool name -> version.
@@ -167,11 +167,11 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the ends of its 95 % interval, as fractions."""
+    """A mean and the ends of its 95 % interval, as fractions; None where there is no interval."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         _require_fractions(self.mean)
@@ -379,7 +379,10 @@ class Timeline:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All parts of a report; those that are missing leave no trace on the page."""
+    """All parts of a report; those that are missing leave no trace on the page.
+
+    `failures` are checks that failed, in a few words each, beside what the parts themselves show.
+    """
 
     provenance: Provenance
     headline: Sequence[Headline] = ()
@@ -393,4 +396,5 @@ class Report:
     parity: Sequence[ParityRow] = ()
     training: Training | None = None
     timeline: Timeline | None = None
+    failures: Sequence[str] = ()
     notes: Sequence[str] = ()

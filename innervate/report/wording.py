@@ -103,11 +103,12 @@ class Verdict:
 def verdict(report: Report) -> Verdict:
     """Say whether the device computed what the host computed, how accurate it is and if it is fast enough.
 
-    Failed: an integer or a streamed decision differs, or the worst delay exceeds its limit. Open: nothing
-    failed, but no device was compared, or a stage of one was not.
+    Failed: an integer or a streamed decision differs, a check failed, or the worst delay exceeds its limit.
+    Open: nothing failed, but no device was compared, or a stage of one was not.
     """
     clauses = [_parity_clause(report.parity)]
-    failed = any(row.differing for row in report.parity)
+    failed = any(row.differing for row in report.parity) or bool(report.failures)
+    clauses += [f"failed: {clean(failure)}" for failure in report.failures]
     if report.timeline is not None and report.timeline.differing:
         failed = True
         clauses.append(differ(report.timeline.differing, len(report.timeline.time_s), "streamed decision"))

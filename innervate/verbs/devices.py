@@ -44,6 +44,10 @@ def validate(
             note(f"building the firmware for {board}")
             firmware = build_firmware(checked, board, Path(folder) / "firmware").path
         result = prove(bundle, port, firmware, report or Path(folder) / "report", progress=note)
+    if report is not None:
+        from innervate.report.validation import write_validation_report
+
+        write_validation_report(checked, result, report / "report.html")
     if json:
         emit_json(msgspec.to_builtins(result))
     else:
@@ -87,9 +91,11 @@ def make_engine(bundle: Bundle, name: str) -> Engine:
 def run(
     bundle: BundleArgument,
     source: Annotated[
-        Path,
-        typer.Option("--source", help="Counts as .csv or .npy, [samples, channels].", show_default=False),
-    ],
+        Path | None,
+        typer.Option(
+            "--source", help="Counts as .csv or .npy, [samples, channels]; none: the golden counts."
+        ),
+    ] = None,
     engine: Annotated[
         str,
         typer.Option(
@@ -106,7 +112,8 @@ def run(
     checked = Bundle.load(bundle)
     pipeline = Pipeline(checked, make_engine(checked, engine))
     fs_hz = checked.signal_path.fs_hz
-    for first, chunk in FileSource(source, checked.signal_path.channels):
+    golden = [(0, checked.golden.counts)]
+    for first, chunk in FileSource(source, checked.signal_path.channels) if source else golden:
         for decision in pipeline.push(chunk, first):
             label = None if decision.label is None else checked.labels[decision.label]
             if json:

@@ -61,6 +61,9 @@ def train(
     model: ModelOption = None,
     protocol: ProtocolOption = None,
     fold: Annotated[int, typer.Option("--fold", help="Which of the protocol's splits.")] = 0,
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="Instead of --fold: the split that tests this person.")
+    ] = None,
     seed: SeedOption = 0,
     fast: FastOption = False,
     json: Json = False,
@@ -82,6 +85,7 @@ def train(
             model=model,
             protocol=protocol,
             fold=fold,
+            subject=subject,
             seed=seed,
             fast=fast,
             progress=report,
