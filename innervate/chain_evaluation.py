@@ -16,6 +16,7 @@ from innervate.replay import device_classes, replay
 from quantize.c99 import build_shared
 from quantize.convert import Mode, quantize
 from train.corpus import Corpus
+from train.evaluate import named
 from train.experiment import Experiment, predict_classes, score_plan, shortened
 from train.metrics import Metrics
 from train.run import Run, train_split
@@ -126,7 +127,7 @@ def evaluate_chain(
                 common = experiment.fit_common(progress)
             if (home / "run").exists():
                 shutil.rmtree(home / "run")
-            report = _named(progress, f"fold {split.fold + 1}/{len(splits)}")
+            report = named(progress, f"fold {split.fold + 1}/{len(splits)}")
             run = train_split(task, experiment, out=home / "run", common=common, fast=fast, progress=report)
             result = _through_the_chain(run, home, device, prune, mode, fast, report)
             partial = done.with_suffix(".part")
@@ -187,7 +188,3 @@ def _through_the_chain(
 
 def _joined(results: list[FoldResult], name: str) -> NDArray[np.int64]:
     return np.concatenate([np.array(getattr(r, name), np.int64) for r in results])
-
-
-def _named(progress: Progress | None, name: str) -> Progress | None:
-    return progress and (lambda stage, done, total: progress(f"{name}: {stage}", done, total))
