@@ -16,8 +16,8 @@ from innervate.replay import device_classes, replay
 from quantize.c99 import build_shared
 from quantize.convert import Mode, quantize
 from train.corpus import Corpus
-from train.evaluate import named
 from train.experiment import Experiment, predict_classes, score_plan, shortened
+from train.fit import named
 from train.metrics import Metrics
 from train.run import Run, train_split
 from train.splits import make_splits
