@@ -8,14 +8,17 @@ from pathlib import Path
 
 from edge.engines import Engine
 from edge.engines.native import NativeEngine
+from edge.errors import InnervateError
 from edge.firmware.boards import load_board
 from edge.firmware.build import Firmware
 from edge.firmware.build import build as build_firmware
 from edge.link import Link
 from hil_tests.report import ValidationReport
 from hil_tests.run import validate
+from innervate.firmware import board_of
 from innervate.replay import Replay, device_classes, replay
 from innervate.report.assemble import DeviceEvidence, write_chain_report, write_run_report
+from innervate.report.data import Measured
 from innervate.report.validation import failures, measured_at, parity_rows
 from quantize.c99 import build_shared, emit
 from quantize.c99.report import Report as CompileReport
@@ -103,6 +106,10 @@ def run_demo(
     Raises:
         InnervateError: anything of the user's that does not fit: data, task, tools.
     """
+    name = board_of(device)
+    if name is None:
+        raise InnervateError("The demo brings its own firmware", device, "Give qemu:BOARD or host:")
+    board = load_board(name)  # before minutes of training
     tell: Say = say or (lambda text: None)
     began = time.monotonic()
     steps = _Steps(tell, 5)
@@ -125,14 +132,13 @@ def run_demo(
         f"{quantized.before.macs:,} -> {quantized.after.macs:,} MACs"
     )
 
-    board = device.removeprefix("qemu:").rstrip(":")
     model_dir = folder / "c99"
-    if model_dir.exists():
-        shutil.rmtree(model_dir)
     compiled = emit(quantized.bundle.model, run.plan.task, model_dir)
-    suffix = load_board(board).suffix
-    firmware = build_firmware(quantized.bundle, board, model_dir, folder / f"firmware-{board}{suffix}")
-    steps.done(f"compiled and built for {board}: flash {firmware.flash:,} bytes, RAM {firmware.ram:,} bytes")
+    file = folder / f"firmware-{board.name}{board.suffix}"
+    firmware = build_firmware(quantized.bundle, board.name, model_dir, file)
+    steps.done(
+        f"compiled and built for {board.name}: flash {firmware.flash:,} bytes, RAM {firmware.ram:,} bytes"
+    )
 
     validation = validate(quantized.bundle_path, device, firmware.path, folder / "validation")
     compared = sum(stage.values for stage in validation.parity)
@@ -165,17 +171,19 @@ def _collect(
     """Replay test recordings into the device and put together all that it said."""
     bundle = quantized.bundle
     engine: Engine = NativeEngine(build_shared(bundle.model))
-    emulated = device.startswith("qemu:")
+    measured = measured_at(device)
     path = bundle.signal_path
-    limit = EMULATED_BYTES // (len(path.channels) * -(-path.counts_bits // 8)) if emulated else None
+    limit = (
+        EMULATED_BYTES // (len(path.channels) * -(-path.counts_bits // 8))
+        if measured is Measured.EMULATED
+        else None
+    )
     with Link.open(device, firmware.path, bundle.hash) as link:
         replayed = replay(bundle, engine, link, run.recordings("test"), limit, progress)
         status, info = link.status(), link.info
     assert info is not None
     parity = parity_rows(validation)
-    return DeviceEvidence(
-        measured_at(device), info, status, parity, failures(validation), replayed, compiled, firmware
-    )
+    return DeviceEvidence(measured, info, status, parity, failures(validation), replayed, compiled, firmware)
 
 
 def _outcome(validation: ValidationReport) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from innervate.demo import run_demo
+from innervate.firmware import board_of
 from tests.tiny_firmware import need_board
 from train.evaluate import evaluate_task
 
@@ -15,8 +16,7 @@ from train.evaluate import evaluate_task
     ["host:", pytest.param("qemu:netduinoplus2", marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_demo_ends_with_a_device_that_computes_what_the_host_computes(tmp_path: Path, device: str) -> None:
-    board = device.removeprefix("qemu:").rstrip(":")
-    need_board(board, emulator=device.startswith("qemu:"))
+    need_board(board_of(device) or "", emulator=device.startswith("qemu:"))
     said: list[str] = []
     result = run_demo("emg_gestures", "simulated", None, tmp_path, device=device, fast=True, say=said.append)
     assert result.passed

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import freqz_sos
 
+from edge.firmware.boards import load_board
 from edge.firmware.build import Firmware
 from edge.messages import Info, Status
 from edge.signal_path import PathRunner, SignalPath
@@ -282,8 +283,6 @@ def _instructions(evidence: DeviceEvidence) -> int | None:
 
 def _sizes(result: QuantizeResult, evidence: DeviceEvidence, instructions: int | None) -> Sizes:
     compiled, firmware, status = evidence.compiled, evidence.firmware, evidence.status
-    from edge.firmware.boards import load_board
-
     board = load_board(firmware.board)
     rows = [
         Size("model file", len(result.bundle.model), "bytes", Measured.HOST, ".tflite"),

@@ -24,7 +24,10 @@ def c_name(file: Path) -> str:
 
 def compile_model(
     file: Annotated[Path, typer.Argument(help="A bundle (.nrv) or a .tflite file.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder to write; one written before is replaced.", show_default=False),
+    ],
     target: Annotated[str, typer.Option("--target", help="Kernel family.")] = "generic",
     json: Json = False,
 ) -> None:

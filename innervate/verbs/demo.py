@@ -33,6 +33,7 @@ def demo(
     """
     dataset = pick_dataset(data)
     from innervate.demo import default_device, run_demo
+    from innervate.report.validation import measured_at
 
     if port is None:
         port, reason = default_device()
@@ -44,7 +45,7 @@ def demo(
             task, dataset, data, folder, device=port, seed=seed, fast=fast, progress=report, say=note
         )
     metrics, parity = result.quantized.metrics, result.validation.parity
-    measured = "emulated" if port.startswith("qemu:") else "host"
+    measured = measured_at(port).value
     if json:
         emit_json(
             {
