@@ -26,30 +26,27 @@ _SECTIONS_MAX = 64
 _SAMPLES_MAX = 1 << 24
 
 
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One second-order section, as `nrv_section_t` in core/biquad.h has it.
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One second-order section, as `nrv_section_t` in core/biquad.h has it, signs as in scipy's `sos`.
 
     Attributes:
-        b: numerator, Q2.30.
+        b: numerator times 2^b_shift, Q2.30.
         a: denominator a1, a2, Q2.30; a0 = 1.
-        feedback: whether rounding errors are fed back.
-        weights: of the past two rounding errors, in 64ths; used with feedback only.
-        b_low: the 16 bits below `b`: b0 is b[0] / 2^30 + b_low[0] / 2^46.
-        a_low: and below `a`.
+        a_low: the 16 bits below `a`: a1 is a[0] / 2^30 + a_low[0] / 2^46, -32767 to 32768.
+        weights: of the past two rounding errors, in 64ths; zeros for no error feedback.
+        b_shift: 0, 8 or 16.
     """
 
     b: tuple[int, int, int]
     a: tuple[int, int]
-    feedback: bool = False
-    weights: tuple[int, int] = (128, -64)
-    b_low: tuple[int, int, int] = (0, 0, 0)
     a_low: tuple[int, int] = (0, 0)
+    weights: tuple[int, int] = (0, 0)
+    b_shift: int = 0
 
     def coefficients(self) -> tuple[float, float, float, float, float, float]:
         """Return the section as a row of scipy's `sos`: b0, b1, b2, 1, a1, a2."""
-        scale = 2.0**46
-        b0, b1, b2 = ((high * 65536 + low) / scale for high, low in zip(self.b, self.b_low, strict=True))
-        a1, a2 = ((high * 65536 + low) / scale for high, low in zip(self.a, self.a_low, strict=True))
+        b0, b1, b2 = (math.ldexp(b, -30 - self.b_shift) for b in self.b)
+        a1, a2 = (math.ldexp(high * 65536 + low, -46) for high, low in zip(self.a, self.a_low, strict=True))
         return b0, b1, b2, 1.0, a1, a2
 
 
@@ -159,11 +156,10 @@ def _check_section(section: Section, where: str) -> None:
     for name in ("b", "a"):
         values = getattr(section, name)
         _check(all(abs(v) <= _INT32_MAX for v in values), where, f"{name} must lie within +-2 in Q2.30")
-    for name in ("b_low", "a_low"):
-        values = getattr(section, name)
-        _check(all(abs(v) <= 1 << 16 for v in values), where, f"{name} must lie within +-2^16")
+    _check(all(-32767 <= v <= 32768 for v in section.a_low), where, "a_low must lie in -32767 to 32768")
     w1, w2 = section.weights
     _check(abs(w1) <= 128 and abs(w2) <= 64, where, "weights must lie within +-128 and +-64")
+    _check(section.b_shift in (0, 8, 16), where, "b_shift must be 0, 8 or 16")
 
 
 class PathState(NamedTuple):
@@ -185,9 +181,9 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
     path.validate()
     cascade = ffi.new("nrv_section_t[]", max(1, len(path.sections)))
     for target, section in zip(cascade, path.sections, strict=False):
-        target.b, target.a = section.b, section.a
-        target.b_low, target.a_low = section.b_low, section.a_low
-        target.weight = section.weights if section.feedback else (0, 0)
+        target.b, target.c = section.b, [-a for a in section.a]
+        target.c_low = [-low for low in section.a_low]
+        target.weight, target.b_shift = section.weights, section.b_shift
     multiplier = ffi.new("int32_t[]", path.multiplier)
     right_shift = ffi.new("uint8_t[]", path.right_shift)
     config = ffi.new(

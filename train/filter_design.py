@@ -45,8 +45,11 @@ _FEEDBACK_WORTH = 1.25
 _EXACT = 1e-9
 """Ratios of numerator coefficients closer than this to whole numbers are whole: zeros at z = 1 or -1."""
 
-_GAIN_ERROR = 2.0**-26
-"""A numerator whose rounding changes its gain by more (-156 dB) gets its low bits."""
+_B_SHIFTS = (0, 8, 16)
+
+_SMALL_NUMERATOR = 2.0**-5
+"""A numerator below this is shifted up, which costs a few instructions: its rounding would change the gain by
+more than 2^-26 (-156 dB)."""
 
 Triple = tuple[int, int, int]
 
@@ -200,9 +203,8 @@ def _quantise(rows: Floats) -> tuple[Section, ...]:
         weights = poles.best_weights()
         gain = poles.power(1.0, -weights[0] / 64, -weights[1] / 64)
         feedback = poles.power(1.0, 0.0, 0.0) > _FEEDBACK_WORTH * gain
-        b, b_low = poles.best_numerator()
-        plain = Section(b, (a1[0], a2[0]), b_low=b_low, a_low=(a1[1], a2[1]))
-        sections.append(msgspec.structs.replace(plain, feedback=True, weights=weights) if feedback else plain)
+        b, b_shift = poles.best_numerator()
+        sections.append(Section(b, (a1[0], a2[0]), (a1[1], a2[1]), weights if feedback else (0, 0), b_shift))
     return tuple(sections)
 
 
@@ -231,33 +233,31 @@ class _PoleNoise:
         )
         return min(near, key=lambda w: self.power(1.0, -w[0] / 64, -w[1] / 64))
 
-    def best_numerator(self) -> tuple[Triple, Triple]:
-        """Place the zeros: b in Q2.30 and the 16 bits below, with zeros at z = 1 and z = -1 exactly there.
+    def best_numerator(self) -> tuple[Triple, int]:
+        """Place the zeros: b times 2^b_shift in Q2.30, and b_shift.
 
-        Zeros elsewhere on the unit circle (notches) stay on it, at the lattice point with the least error at
-        the output: close poles amplify what rounding does to them. Low bits are for small numerators.
+        Zeros at z = 1 and z = -1 stay exactly there. Zeros elsewhere on the unit circle (notches) stay on it, at
+        the lattice point with the least error at the output: close poles amplify what rounding does to them.
         """
-        exact = self._row[:3] * COEFFICIENT_ONE
+        # Products of a shifted numerator must not wrap before the shift.
+        fitting = [s for s in _B_SHIFTS if s == 0 or np.abs(self._row[:3]).sum() * 2.0**s < 4 - 2.0**-20]
+        shift = next((s for s in fitting if abs(self._row[0]) * 2.0**s >= _SMALL_NUMERATOR), fitting[-1])
+        exact = self._row[:3] * (COEFFICIENT_ONE << shift)
         b0, b1, b2 = (round(v) for v in exact.tolist())
         ratios = [float(v) for v in self._row[1:3] / self._row[0]]
-        none = (0, 0, 0)
         if all(abs(r - round(r)) < _EXACT for r in ratios):
-            fine = round(float(exact[0]) * 65536)
-            if abs(fine - b0 * 65536) < _GAIN_ERROR * fine:
-                fine = b0 * 65536
-            parts = [_split(fine * whole) for whole in (1, round(ratios[0]), round(ratios[1]))]
-            return (parts[0][0], parts[1][0], parts[2][0]), (parts[0][1], parts[1][1], parts[2][1])
+            return (b0, b0 * round(ratios[0]), b0 * round(ratios[1])), shift
         if abs(ratios[1] - 1) > _EXACT:
-            return (b0, b1, b2), none
+            return (b0, b1, b2), shift
         near = ((b0 + i, b1 + j, b0 + i) for i, j in product(range(-4, 5), range(-8, 9)))
         limit = 2 * COEFFICIENT_ONE - 1
-        fitting = (b for b in near if max(map(abs, b)) <= limit)
-        return min(fitting, key=lambda b: self.power(*(np.array(b) - exact))), none
+        candidates = (b for b in near if max(map(abs, b)) <= limit)
+        return min(candidates, key=lambda b: self.power(*(np.array(b) - exact))), shift
 
 
 def _split(fine: int) -> tuple[int, int]:
-    """Split a coefficient with 46 fraction bits into Q2.30, rounded, and what is left below."""
-    high = (fine + 32768) >> 16
+    """Split a coefficient with 46 fraction bits into Q2.30, rounded, and what is left below, 1 - 2^15 to 2^15."""
+    high = (fine + 32767) >> 16
     return high, fine - (high << 16)
 
 

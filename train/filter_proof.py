@@ -32,7 +32,7 @@ _HORIZON_MAX = 1 << 23
 """Samples; a response longer than this is not worth designing."""
 
 _ERROR_LSB = 2.0**-24
-"""What the core drops of an error before it feeds it back, and the floor of a product with a_low."""
+"""What the core drops of an error before it feeds it back; its other shifts drop 2^-30."""
 
 
 class Proof(NamedTuple):
@@ -109,7 +109,7 @@ def l1_norm(response: Floats) -> float:
 
 def error_response(section: Section, samples: int) -> Floats:
     """Return the response from a section's rounding error to its output, float64 [samples]."""
-    w1, w2 = section.weights if section.feedback else (0, 0)
+    w1, w2 = section.weights
     return impulse_response(np.array([[1.0, -w1 / 64, -w2 / 64, *section.coefficients()[3:]]]), samples)
 
 

@@ -63,13 +63,13 @@ static void fuzz_chain(void)
     for (unsigned s = 0; s < sections; s++) {
         for (unsigned i = 0; i < 3; i++) {
             cascade[s].b[i] = coefficient();
-            cascade[s].b_low[i] = below(2) ? within(65536) : 0;
         }
         for (unsigned i = 0; i < 2; i++) {
-            cascade[s].a[i] = coefficient();
-            cascade[s].a_low[i] = within(65536);
+            cascade[s].c[i] = coefficient();
+            cascade[s].c_low[i] = (int16_t)(below(65536) - 32768);
             cascade[s].weight[i] = within(i ? 64 : 128);
         }
+        cascade[s].b_shift = 8 * (int32_t)below(3);
     }
     int32_t *multiplier = allocate(channels * sizeof *multiplier);
     uint8_t *right_shift = allocate(channels);
