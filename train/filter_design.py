@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from itertools import combinations, product
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
@@ -236,8 +235,8 @@ class _PoleNoise:
     def best_numerator(self) -> tuple[Triple, int]:
         """Place the zeros: b times 2^b_shift in Q2.30, and b_shift.
 
-        Zeros at z = 1 and z = -1 stay exactly there. Zeros elsewhere on the unit circle (notches) stay on it, at
-        the lattice point with the least error at the output: close poles amplify what rounding does to them.
+        Zeros at z = 1 and z = -1 stay exactly there. Zeros elsewhere on the unit circle (notches) stay on it,
+        at the lattice point with the least error at the output: close poles amplify what rounding does to them.
         """
         # Products of a shifted numerator must not wrap before the shift.
         fitting = [s for s in _B_SHIFTS if s == 0 or np.abs(self._row[:3]).sum() * 2.0**s < 4 - 2.0**-20]
@@ -256,7 +255,7 @@ class _PoleNoise:
 
 
 def _split(fine: int) -> tuple[int, int]:
-    """Split a coefficient with 46 fraction bits into Q2.30, rounded, and what is left below, 1 - 2^15 to 2^15."""
+    """Split a coefficient with 46 fraction bits into Q2.30, rounded, and what is left below, up to 2^15."""
     high = (fine + 32767) >> 16
     return high, fine - (high << 16)
 
