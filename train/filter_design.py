@@ -236,7 +236,7 @@ class _PoleNoise:
         """Place the zeros: b times 2^b_shift in Q2.30, and b_shift.
 
         Zeros at z = 1 and z = -1 stay exactly there. Zeros elsewhere on the unit circle (notches) stay on it,
-        at the lattice point with the least error at the output: close poles amplify what rounding does to them.
+        at the lattice point with the least error at the output: close poles amplify what rounding does.
         """
         # Products of a shifted numerator must not wrap before the shift.
         fitting = [s for s in _B_SHIFTS if s == 0 or np.abs(self._row[:3]).sum() * 2.0**s < 4 - 2.0**-20]
