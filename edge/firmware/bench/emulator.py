@@ -24,16 +24,29 @@ TIMEOUT_S = 600.0  # the largest anchor model takes a few seconds a window on a 
 
 @dataclass(frozen=True)
 class BenchBoard:
-    """An emulated board: QEMU's machine, the compiler's flags, instructions a SysTick tick."""
+    """An emulated board: QEMU's machine, the compiler's flags, instructions a SysTick tick (0: none)."""
 
     machine: str
     cflags: tuple[str, ...]
     instructions_per_tick: float
 
+    def emulation(self, program: str) -> list[str]:
+        """Return the command that runs a program on this board until it exits."""
+        command = [EMULATOR, "-M", self.machine, "-kernel", program, "-icount", "shift=0", "-nographic"]
+        return [
+            *command,
+            *("-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native"),
+        ]
 
+
+_THUMB = "-mthumb"
 BOARDS = {
-    "mps2-an386": BenchBoard("mps2-an386", ("-mcpu=cortex-m4", "-mthumb"), 1000 / 25),
-    "netduinoplus2": BenchBoard("netduinoplus2", ("-mcpu=cortex-m4", "-mthumb"), 1000 / 168),
+    "microbit": BenchBoard("microbit", ("-mcpu=cortex-m0", _THUMB), 0.0),
+    "mps2-an386": BenchBoard("mps2-an386", ("-mcpu=cortex-m4", _THUMB), 1000 / 25),
+    "netduinoplus2": BenchBoard("netduinoplus2", ("-mcpu=cortex-m4", _THUMB), 1000 / 168),
+    "mps2-an500": BenchBoard("mps2-an500", ("-mcpu=cortex-m7", _THUMB), 1000 / 25),
+    # With Helium; its registers are those of floating point.
+    "mps3-an547": BenchBoard("mps3-an547", ("-mcpu=cortex-m55", _THUMB, "-mfloat-abi=hard"), 1000 / 32),
 }
 
 
@@ -51,18 +64,28 @@ def available() -> bool:
     return shutil.which(COMPILER) is not None and shutil.which(EMULATOR) is not None
 
 
-def _run(command: list[str], folder: Path, what: str) -> None:
+def run_tool(command: list[str], folder: Path, what: str, timeout_s: float = TIMEOUT_S) -> None:
+    """Run a command in a folder.
+
+    Raises:
+        InnervateError: it failed or took longer than ``timeout_s`` seconds.
+    """
     try:
         run = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
         raise InnervateError(
-            f"{what} took longer than {TIMEOUT_S:.0f} s", command[0], "Run fewer windows"
+            f"{what} took longer than {timeout_s:.0f} s", command[0], "Run fewer windows"
         ) from None
     if run.returncode != 0:
         message = (run.stderr or run.stdout).strip().splitlines()
         raise InnervateError(f"{what} failed: {message[0] if message else run.returncode}", command[0])
+
+
+def layout_flags(board: str) -> list[str]:
+    """Return the linker's flags for a key of `BOARDS`; `startup.c` belongs to them."""
+    return [f"-L{HERE}", f"-T{HERE / board}.ld", "-nostartfiles", "-Wl,--gc-sections"]
 
 
 def run_windows(
@@ -81,6 +104,8 @@ def run_windows(
     """
     if board not in BOARDS:
         raise InnervateError(f"Unknown board '{board}'", "bench", f"Known boards: {', '.join(BOARDS)}")
+    if not BOARDS[board].instructions_per_tick:
+        raise InnervateError(f"'{board}' is emulated without a SysTick", "bench", "Choose another board")
     if not available():
         fix = "Install them (Debian: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm)"
         raise InnervateError("Cross compiler or emulator missing", f"{COMPILER}, {EMULATOR}", fix)
@@ -90,20 +115,14 @@ def run_windows(
         folder = Path(temporary)
         sources = [str(model_dir.resolve() / s) for s in report["sources"]]
         defines = [f"-DBENCH_MODEL={name}", f"-DBENCH_PREFIX={name.upper()}", f'-DBENCH_HEADER="{name}.h"']
-        layout = [
-            f"-I{model_dir.resolve()}",
-            f"-L{HERE}",
-            f"-T{HERE / board}.ld",
-            "-nostartfiles",
-            "-Wl,--gc-sections",
-        ]
+        layout = [f"-I{model_dir.resolve()}", *layout_flags(board)]
         flags = [*target.cflags, *report["cflags"], "-ffunction-sections", *defines, *layout]
         harness = [str(HERE / "bench.c"), str(HERE / "startup.c")]
-        _run([COMPILER, *flags, *sources, *harness, "-o", "bench.elf"], folder, "Building the bench firmware")
+        run_tool(
+            [COMPILER, *flags, *sources, *harness, "-o", "bench.elf"], folder, "Building the bench firmware"
+        )
         (folder / "inputs.bin").write_bytes(np.ascontiguousarray(windows, np.int8).tobytes())
-        emulate = [EMULATOR, "-M", target.machine, "-kernel", "bench.elf", "-icount", "shift=0", "-nographic"]
-        emulate += ["-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native"]
-        _run(emulate, folder, "The emulator")
+        run_tool(target.emulation("bench.elf"), folder, "The emulator")
         outputs = np.fromfile(folder / "outputs.bin", np.int8).reshape(len(windows), -1)
         figures = np.fromfile(folder / "figures.bin", "<u4").reshape(-1, 2).max(axis=0)
     return BenchResult(outputs, round(int(figures[0]) * target.instructions_per_tick), int(figures[1]))

@@ -1,5 +1,9 @@
-/* Vector table and start-up for any Armv7-M board: memory as the linker script lays it out. */
+/* Vector table and start-up for any M-profile board: memory as the linker script lays it out. */
 #include <stdint.h>
+
+/* Coprocessor access control: 10 and 11 are floating point and Helium, off after reset. */
+#define CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define CPACR_FULL_ACCESS_10_11 (0xFu << 20)
 
 extern uint32_t data_start, data_end, data_load, bss_start, bss_end, stack_top;
 
@@ -10,6 +14,10 @@ void bench_exit(int status);
 
 void reset_handler(void)
 {
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
+    CPACR |= CPACR_FULL_ACCESS_10_11;
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
     const uint32_t *from = &data_load;
     for (uint32_t *to = &data_start; to < &data_end; to++) {
         *to = *from++;

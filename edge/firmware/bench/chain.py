@@ -1,0 +1,206 @@
+"""Builds the chain of a signal path and decision rule for a target, and runs it there over given steps.
+
+The program is `chain_main.c` with the core, linked for an emulated microcontroller (files by semihosting) or
+for an operating system (files by the C library). What it writes is returned as bytes, stage by stage.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.decision import DecisionRule
+from edge.errors import InnervateError
+from edge.firmware.bench.emulator import BOARDS, COMPILER, EMULATOR, HERE, layout_flags, run_tool
+from edge.firmware.config import config_c, config_h
+from edge.signal_path import SignalPath, path_buffers
+
+_CORE: Final = HERE.parents[1] / "core"
+_WARNINGS: Final = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror")
+_RUN_SECONDS: Final = 60.0
+
+STEP_SAMPLE: Final = 0
+STEP_STALE: Final = 1
+STEP_RESET: Final = 2
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the chain can run: compiler and flags, command before the program, Debian's package per tool."""
+
+    compiler: str
+    cflags: tuple[str, ...]
+    packages: dict[str, str]
+    runner: tuple[str, ...] = ()
+    board: str | None = None
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """The tools that are not installed, each with its Debian package."""
+        return {tool: package for tool, package in self.packages.items() if shutil.which(tool) is None}
+
+
+_ARM: Final = {COMPILER: "gcc-arm-none-eabi", EMULATOR: "qemu-system-arm"}
+TARGETS: Final = {
+    "host": Target("gcc", ("-O2",), {"gcc": "gcc"}),
+    "aarch64": Target(
+        "aarch64-linux-gnu-gcc",
+        ("-O2", "-static"),
+        {"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "qemu-aarch64-static": "qemu-user-static"},
+        ("qemu-aarch64-static",),
+    ),
+    # Helium is what the compiler makes of plain loops: more of it at -O3.
+    **{
+        name: Target(
+            COMPILER,
+            (*board.cflags, "-O3" if name == "mps3-an547" else "-O2"),
+            _ARM,
+            board=name,
+        )
+        for name, board in BOARDS.items()
+    },
+}
+"""By name: `host`, `aarch64` (user-mode emulation), and the emulated boards of `emulator.BOARDS`."""
+
+
+@dataclass(frozen=True)
+class ChainTrace:
+    """What each stage gave, as bytes: the files of `chain_main.c`."""
+
+    events: bytes
+    filtered: bytes
+    windows: bytes
+    decisions: bytes
+    counters: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Samples with consecutive indices, or one of the chain's other calls.
+
+    ``what`` is a STEP_ value, ``index`` that of the first sample modulo 2^32, ``counts`` int32 [n, channels].
+    """
+
+    what: int
+    index: int = 0
+    counts: NDArray[np.int32] | None = None
+
+    def rows(self, channels: int) -> NDArray[np.int32]:
+        """Return what the program reads, int32 [n, 2 + channels]."""
+        counts = np.zeros((1, channels), np.int32) if self.counts is None else self.counts
+        rows = np.empty((len(counts), 2 + channels), np.int32)
+        rows[:, 0] = self.what
+        rows[:, 1] = ((self.index + np.arange(len(counts))) % 2**32).astype(np.uint32).view(np.int32)
+        rows[:, 2:] = counts
+        return rows
+
+
+def run_chain(
+    target: str,
+    path: SignalPath,
+    rule: DecisionRule,
+    outputs: NDArray[np.int8],
+    steps: Sequence[Step],
+    flags: Sequence[str] = (),
+) -> ChainTrace:
+    """Build the chain for a target and run it there.
+
+    Args:
+        target: a key of `TARGETS`.
+        path: the signal path.
+        rule: the decision rule.
+        outputs: int8 [n, classes]; what stands in for the model gives them in turn.
+        steps: what the chain is given, in this order.
+        flags: further flags for the compiler, after the target's own.
+
+    Raises:
+        InnervateError: unknown target, a tool is missing, building or running failed.
+    """
+    if target not in TARGETS:
+        raise InnervateError(f"unknown target '{target}'", "bench", f"Choose one of: {', '.join(TARGETS)}")
+    chosen = TARGETS[target]
+    if chosen.missing:
+        raise InnervateError(
+            f"{' and '.join(chosen.missing)} missing",
+            f"target {target}",
+            f"Install, on Debian: apt install {' '.join(chosen.missing.values())}",
+        )
+    with tempfile.TemporaryDirectory(prefix="innervate-chain-") as name:
+        folder = Path(name)
+        _generate(folder, path, rule, outputs)
+        sources = [HERE / "chain_main.c", folder / "config.c", *_core_sources()]
+        command = [
+            chosen.compiler,
+            *_WARNINGS,
+            *chosen.cflags,
+            *flags,
+            f"-I{_CORE}",
+            f"-I{HERE}",
+            f"-I{folder}",
+        ]
+        if chosen.board is None:
+            sources.append(HERE / "files_stdio.c")
+            run = [*chosen.runner, "./chain"]
+        else:
+            sources += [HERE / "files_semihosting.c", HERE / "startup.c"]
+            command += layout_flags(chosen.board)
+            run = BOARDS[chosen.board].emulation("chain")
+        run_tool([*command, *map(str, sources), "-o", "chain"], folder, "building the chain")
+        rows = np.concatenate([step.rows(len(path.channels)) for step in steps])
+        rows.astype("<i4").tofile(folder / "steps.bin")
+        run_tool(run, folder, "the chain", _RUN_SECONDS)
+        return ChainTrace(*((folder / f"{stage.name}.bin").read_bytes() for stage in fields(ChainTrace)))
+
+
+def _core_sources() -> list[Path]:
+    """All of the core but the kernels; assembly guards itself by architecture."""
+    return sorted(path for path in _CORE.iterdir() if path.suffix in (".c", ".S"))
+
+
+def _generate(folder: Path, path: SignalPath, rule: DecisionRule, outputs: NDArray[np.int8]) -> None:
+    classes = outputs.shape[1]
+    state, window = path_buffers(path)
+    (folder / "config.h").write_text(config_h(path, classes, "standin"), encoding="utf-8")
+    constants = config_c(
+        path, rule, classes, version="bench", board="bench", build_id=bytes(16), bundle_hash=bytes(32)
+    )
+    (folder / "config.c").write_text(constants, encoding="utf-8")
+    rows = ",\n".join("{" + ", ".join(map(str, row)) + "}" for row in outputs.tolist())
+    text = f"""\
+/* What stands in for a model: prepared outputs, one after the other. */
+#include <stdint.h>
+#include <string.h>
+
+#define STANDIN_INPUT_SIZE {window.size}u
+#define STANDIN_OUTPUT_SIZE {classes}u
+
+/* Sizes of the chain's buffers, int32 and int8, and of a filtered sample. */
+#define STANDIN_STATE_LEN {state.size}u
+#define STANDIN_FILTERED {window.shape[1]}u
+
+typedef struct {{
+    uint32_t next;
+}} standin_t;
+
+static const int8_t standin_outputs[{len(outputs)}][STANDIN_OUTPUT_SIZE] = {{
+{rows}
+}};
+
+static inline void standin_reset(standin_t *m)
+{{
+    m->next = 0;
+}}
+
+static inline void standin_run(standin_t *m, const int8_t *input, int8_t *output)
+{{
+    (void)input;
+    memcpy(output, standin_outputs[m->next], STANDIN_OUTPUT_SIZE);
+    m->next = (m->next + 1u) % {len(outputs)}u;
+}}
+"""
+    (folder / "standin.h").write_text(text, encoding="utf-8")
