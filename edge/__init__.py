@@ -3,17 +3,23 @@
 from edge.chain import Chain, Event
 from edge.decision import Decision, DecisionRule, Flag
 from edge.errors import InnervateError
-from edge.signal_path import Filter, PathRunner, Section, SignalPath
+from edge.signal_path import Filter, PathRunner, SignalPath
+from edge.stages import Cascade, Fir, Mix, Rectify, Section, Stage
 
 __all__ = [
+    "Cascade",
     "Chain",
     "Decision",
     "DecisionRule",
     "Event",
     "Filter",
+    "Fir",
     "Flag",
     "InnervateError",
+    "Mix",
     "PathRunner",
+    "Rectify",
     "Section",
     "SignalPath",
+    "Stage",
 ]

@@ -206,7 +206,7 @@ class Bundle:
             self.rule.validate()
         except InnervateError as error:
             raise InnervateError(error.what, f"{where}: {PIPELINE}", _REMEDY) from error
-        shape = (path.window, len(path.channels))
+        shape = (path.window, len(path.outputs))
         golden = self.golden
         if not all(labels) or len(set(labels)) != len(labels):
             raise InnervateError("labels must differ and not be empty", f"{where}: {PIPELINE}", _REMEDY)
@@ -223,8 +223,9 @@ class Bundle:
                 f"{where}: {PIPELINE}",
                 _REMEDY,
             )
-        got = (golden.counts.shape[1], *golden.windows.shape[1:], golden.outputs.shape[1])
-        if got != (shape[1], *shape, len(labels)):
+        counts, filtered = golden.counts, -(-len(golden.counts) // path.decimation)
+        got = (counts.shape[1], len(golden.filtered), *golden.windows.shape[1:], golden.outputs.shape[1])
+        if got != (len(path.channels), filtered, *shape, len(labels)):
             raise InnervateError(
                 "the golden vectors are of another signal path or model", f"{where}: {GOLDEN}", _REMEDY
             )

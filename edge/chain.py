@@ -43,7 +43,7 @@ class Chain:
         self.path, self.rule, self.classes = path, rule, classes
         self._config, self._keep = path_config(path)
         self._rule = rule_config(rule, classes)
-        self._words, self._window = path_buffers(path)
+        self._words, self._window = path_buffers(self._config)
         self._chain = ffi.new("nrv_chain_t *")
         self._decision = ffi.new("nrv_decision_t *")
         lib.nrv_chain_init(
@@ -56,7 +56,7 @@ class Chain:
 
     @property
     def window(self) -> NDArray[np.int8]:
-        """The window just completed, int8 [window, channels]; overwritten by the next sample."""
+        """The window just completed, int8 [window, outputs]; overwritten by the next sample."""
         return self._window
 
     @property

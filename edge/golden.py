@@ -27,8 +27,8 @@ class Golden:
 
     Attributes:
         counts: int32 [T, C], raw.
-        filtered: int32 [T, C], after the filter cascade.
-        windows: int8 [W, window, C], as the model eats them.
+        filtered: int32 [F, O], after the stages of the path, which may mix and decimate.
+        windows: int8 [W, window, O], as the model eats them.
         outputs: int8 [W, K], what `kernels` made of them.
         window_end: int64 [W], sample index of each window's last sample.
         decision_label: uint8 [D], 255 where there is no decision.
@@ -96,12 +96,13 @@ class Golden:
         if self.counts.ndim != 2 or self.windows.ndim != 3 or self.outputs.ndim != 2:
             return {"counts": (np.int32, (0, 0))}
         samples, channels = self.counts.shape
-        windows, length, _ = self.windows.shape
+        windows, length, outputs = self.windows.shape
+        filtered = len(self.filtered) if self.filtered.ndim == 2 else 0
         decisions = len(self.decision_label) if self.decision_label.ndim == 1 else 0
         return {
             "counts": (np.int32, (samples, channels)),
-            "filtered": (np.int32, (samples, channels)),
-            "windows": (np.int8, (windows, length, channels)),
+            "filtered": (np.int32, (filtered, outputs)),
+            "windows": (np.int8, (windows, length, outputs)),
             "outputs": (np.int8, (windows, self.outputs.shape[1])),
             "window_end": (np.int64, (windows,)),
             "decision_label": (np.uint8, (decisions,)),

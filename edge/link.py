@@ -53,8 +53,8 @@ _M = TypeVar("_M", bound=wire.Message)
 class Traced:
     """Integers of one stage as the device computed them.
 
-    ``filtered``: int32 ``[n, channels]`` from sample ``index`` on. ``window``: int8 ``[window, channels]``,
-    and ``output``: int8 ``[labels]``, of window ``index``.
+    ``filtered``: int32 ``[n, outputs]``, the first from sample ``index``. ``window``: int8
+    ``[window, outputs]``, and ``output``: int8 ``[labels]``, of window ``index``.
     """
 
     stage: Literal["filtered", "window", "output"]
@@ -119,7 +119,7 @@ class Link:
                 self.device.url,
                 "Build the firmware from this bundle, or give the bundle it was built from",
             )
-        if 0 in (info.channels, info.window, info.hop, info.labels, info.tick_hz):
+        if 0 in (info.channels, info.outputs, info.window, info.hop, info.labels, info.tick_hz):
             raise self._nonsense("it has no channels, window, hop, labels or clock")
         self.info = info
         return info
@@ -187,10 +187,10 @@ class Link:
             InnervateError: the window has another shape than the model's, or no answer.
         """
         info = self._known()
-        if window.dtype != np.int8 or window.shape != (info.window, info.channels):
+        if window.dtype != np.int8 or window.shape != (info.window, info.outputs):
             raise InnervateError(
                 f"a window of {window.dtype} {window.shape} where the model eats int8 "
-                f"{(info.window, info.channels)}",
+                f"{(info.window, info.outputs)}",
                 self.device.url,
                 "Take the window from the signal path of the same bundle",
             )
@@ -279,13 +279,13 @@ class Link:
                     message.flags,
                     message.ticks / info.tick_hz * 1e6,
                 )
-            case TraceFiltered() if len(message.data) == 4 * message.count * info.channels:
-                values = np.frombuffer(message.data, "<i4").reshape(-1, info.channels)
+            case TraceFiltered() if len(message.data) == 4 * message.count * info.outputs:
+                values = np.frombuffer(message.data, "<i4").reshape(-1, info.outputs)
                 yield Traced("filtered", message.index, values)
             case TraceWindow():
-                _append(self._pieces, message.offset, message.data, info.window * info.channels)
-                if len(self._pieces) == info.window * info.channels:
-                    whole = np.frombuffer(bytes(self._pieces), np.int8).reshape(info.window, info.channels)
+                _append(self._pieces, message.offset, message.data, info.window * info.outputs)
+                if len(self._pieces) == info.window * info.outputs:
+                    whole = np.frombuffer(bytes(self._pieces), np.int8).reshape(info.window, info.outputs)
                     yield Traced("window", message.window_index, whole)
             case TraceOutput():
                 _append(self._pieces, message.offset, message.data, info.labels)

@@ -25,7 +25,7 @@ from edge.wire import (
     message,
 )
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Version of this file's contents: raised whenever a message changes."""
 
 
@@ -134,6 +134,7 @@ class Info(Message):
     bundle_hash: Bytes32
     board: Text16
     channels: U8
+    outputs: U8
     window: U32
     hop: U32
     labels: U8
@@ -164,7 +165,7 @@ class DecisionMade(Message):
 
 @message(0x84, to="host")
 class TraceFiltered(Message):
-    """Filtered samples int32 ``[count, channels]`` from ``index`` on."""
+    """Filtered samples int32 ``[count, outputs]``; the first came with the sample ``index``."""
 
     index: U32
     count: U8
@@ -173,7 +174,7 @@ class TraceFiltered(Message):
 
 @message(0x85, to="host")
 class TraceWindow(Message):
-    """A piece of the int8 window ``[window, channels]`` as the model eats it."""
+    """A piece of the int8 window ``[window, outputs]`` as the model eats it."""
 
     window_index: U32
     offset: U32

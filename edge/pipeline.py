@@ -27,11 +27,12 @@ class Pipeline:
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         path = bundle.signal_path
-        wanted = path.window * len(path.channels), len(path.channels), len(bundle.labels)
+        channels = len(path.outputs)
+        wanted = path.window * channels, channels, len(bundle.labels)
         if (math.prod(engine.input_shape), engine.input_shape[-1], engine.output_size) != wanted:
             raise InnervateError(
                 f"the engine's model takes {engine.input_shape} and gives {engine.output_size} values, "
-                f"the bundle needs {path.window} x {len(path.channels)} and {len(bundle.labels)}",
+                f"the bundle needs {path.window} x {channels} and {len(bundle.labels)}",
                 engine.name,
                 "Make the engine from the bundle's own model",
             )

@@ -1,7 +1,7 @@
 """The signal path as pure data, and its executor over the C core.
 
-Counts of the converter, raised by `shift` bits, go through a cascade of second-order sections, become int8
-per channel and fill windows. The arithmetic is stated in `core/biquad.h` and `core/path.h`; this module only
+Counts of the converter, raised by `shift` bits, go through stages (montage, filters, decimation), become int8
+per channel and fill windows. The arithmetic is stated in `core/path.h` and `core/stage.h`; this module only
 checks the numbers and hands them over.
 """
 
@@ -16,38 +16,11 @@ from numpy.typing import NDArray
 
 from edge._core import ffi, lib
 from edge.errors import InnervateError
-
-COEFFICIENT_ONE = 1 << 30
-"""1.0 in Q2.30."""
+from edge.stages import CHANNELS_MAX, Stage, check, stages_config
 
 _INT32_MAX = (1 << 31) - 1
-_CHANNELS_MAX = 255
-_SECTIONS_MAX = 64
+_STAGES_MAX = 32
 _SAMPLES_MAX = 1 << 24
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One second-order section, as `nrv_section_t` in core/biquad.h has it, signs as in scipy's `sos`.
-
-    Attributes:
-        b: numerator times 2^b_shift, Q2.30.
-        a: denominator a1, a2, Q2.30; a0 = 1.
-        a_low: the 16 bits below `a`: a1 is a[0] / 2^30 + a_low[0] / 2^46, -32767 to 32768.
-        weights: of the past two rounding errors, in 64ths; zeros for no error feedback.
-        b_shift: 0, 8 or 16.
-    """
-
-    b: tuple[int, int, int]
-    a: tuple[int, int]
-    a_low: tuple[int, int] = (0, 0)
-    weights: tuple[int, int] = (0, 0)
-    b_shift: int = 0
-
-    def coefficients(self) -> tuple[float, float, float, float, float, float]:
-        """Return the section as a row of scipy's `sos`: b0, b1, b2, 1, a1, a2."""
-        b0, b1, b2 = (math.ldexp(b, -30 - self.b_shift) for b in self.b)
-        a1, a2 = (math.ldexp(high * 65536 + low, -46) for high, low in zip(self.a, self.a_low, strict=True))
-        return b0, b1, b2, 1.0, a1, a2
 
 
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -71,18 +44,18 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         channels: names, in the order of the counts.
-        fs_hz: samples per second.
+        fs_hz: samples of the converter per second.
         uv_per_count: microvolts at the electrodes per count.
         counts_bits: width of a count: counts lie in -2^(bits-1) .. 2^(bits-1) - 1.
-        shift: bits by which counts are raised before the filters, so that rounding stays below a count.
-        sections: the cascade.
-        filters: the designs that the cascade came from, for people.
-        settle: samples after a reset that are filtered but kept out of windows.
-        group_delay_ms: of the cascade, averaged over what passes.
-        window: samples per window.
-        hop: samples from the end of one window to the end of the next.
-        multiplier: per channel, for int8 = requantize(filtered, multiplier, -right_shift).
-        right_shift: per channel.
+        shift: bits by which counts are raised before the stages, so that rounding stays below a count.
+        stages: what is done to them, in order.
+        filters: the designs that the stages came from, for people.
+        settle: filtered samples after a reset that are kept out of windows.
+        group_delay_ms: of the stages, averaged over what passes.
+        window: filtered samples per window.
+        hop: filtered samples from the end of one window to the end of the next.
+        multiplier: per filtered channel, for int8 = requantize(filtered, multiplier, -right_shift).
+        right_shift: per filtered channel.
         saturated_run: so many samples on end with a count at a limit of the converter spoil a window. 1 for
             any; clipped peaks of a strong muscle last a sample or two, a lost electrode stays.
     """
@@ -92,7 +65,7 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uv_per_count: float
     counts_bits: int
     shift: int
-    sections: tuple[Section, ...]
+    stages: tuple[Stage, ...]
     filters: tuple[Filter, ...]
     settle: int
     group_delay_ms: float
@@ -101,6 +74,38 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     multiplier: tuple[int, ...]
     right_shift: tuple[int, ...]
     saturated_run: int = 1
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the filtered channels: those of the windows."""
+        names = self.channels
+        for stage in self.stages:
+            names = stage.outputs(names)
+        return names
+
+    @property
+    def decimation(self) -> int:
+        """Samples of the converter for one filtered sample."""
+        return math.prod(stage.decimation for stage in self.stages)
+
+    @property
+    def filtered_hz(self) -> float:
+        """Filtered samples per second."""
+        return self.fs_hz / self.decimation
+
+    @property
+    def window_samples(self) -> int:
+        """Samples of the converter that a window spans."""
+        return self.window * self.decimation
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples of the converter between two windows."""
+        return self.hop * self.decimation
+
+    def samples_for(self, windows: int) -> int:
+        """Samples of the converter after a reset that bring so many windows, at least 1."""
+        return (self.settle + self.window - 1 + (windows - 1) * self.hop) * self.decimation + 1
 
     @property
     def int8_per_uv(self) -> tuple[float, ...]:
@@ -117,49 +122,36 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             InnervateError: a field lies outside what the core accepts.
         """
         count = len(self.channels)
-        _check(1 <= count <= _CHANNELS_MAX, "channels", f"must be 1 to {_CHANNELS_MAX}, not {count}")
-        _check(len(set(self.channels)) == count, "channels", "names must differ")
+        check(1 <= count <= CHANNELS_MAX, "channels", f"must be 1 to {CHANNELS_MAX}, not {count}")
+        check(len(set(self.channels)) == count, "channels", "names must differ")
         for name in ("fs_hz", "uv_per_count"):
             value = getattr(self, name)
-            _check(math.isfinite(value) and value > 0, name, f"must be above zero, not {value}")
-        _check(
+            check(math.isfinite(value) and value > 0, name, f"must be above zero, not {value}")
+        check(
             math.isfinite(self.group_delay_ms) and self.group_delay_ms >= 0,
             "group_delay_ms",
             f"must not be negative, not {self.group_delay_ms}",
         )
-        _check(2 <= self.counts_bits <= 32, "counts_bits", f"must be 2 to 32, not {self.counts_bits}")
+        check(2 <= self.counts_bits <= 32, "counts_bits", f"must be 2 to 32, not {self.counts_bits}")
         room = 32 - self.counts_bits
-        _check(0 <= self.shift <= room, "shift", f"must be 0 to {room} for {self.counts_bits}-bit counts")
-        _check(0 <= self.settle <= _SAMPLES_MAX, "settle", f"must be 0 to {_SAMPLES_MAX} samples")
-        _check(1 <= self.window <= _SAMPLES_MAX, "window", f"must be 1 to {_SAMPLES_MAX} samples")
-        _check(1 <= self.hop <= self.window, "hop", f"must be 1 to the window ({self.window} samples)")
-        _check(
+        check(0 <= self.shift <= room, "shift", f"must be 0 to {room} for {self.counts_bits}-bit counts")
+        check(0 <= self.settle <= _SAMPLES_MAX, "settle", f"must be 0 to {_SAMPLES_MAX} samples")
+        check(1 <= self.window <= _SAMPLES_MAX, "window", f"must be 1 to {_SAMPLES_MAX} samples")
+        check(1 <= self.hop <= self.window, "hop", f"must be 1 to the window ({self.window} samples)")
+        check(
             1 <= self.saturated_run <= _SAMPLES_MAX, "saturated_run", f"must be 1 to {_SAMPLES_MAX} samples"
         )
-        _check(len(self.sections) <= _SECTIONS_MAX, "sections", f"must be at most {_SECTIONS_MAX}")
-        for i, section in enumerate(self.sections):
-            _check_section(section, f"sections[{i}]")
+        check(len(self.stages) <= _STAGES_MAX, "stages", f"must be at most {_STAGES_MAX}")
+        names = self.channels
+        for i, stage in enumerate(self.stages):
+            stage.validate(f"stages[{i}]", names)
+            names = stage.outputs(names)
+        count = len(names)
+        check(self.decimation <= _SAMPLES_MAX, "stages", "decimate too far")
         for name, low, high in (("multiplier", 0, _INT32_MAX), ("right_shift", 0, 31)):
             values = getattr(self, name)
-            _check(
-                len(values) == count, name, f"must have one value per channel ({count}), not {len(values)}"
-            )
-            _check(all(low <= v <= high for v in values), name, f"must lie in {low} to {high}")
-
-
-def _check(good: bool, field: str, rule: str) -> None:
-    if not good:
-        raise InnervateError(f"{field} {rule}", "signal path", "Make the bundle or task again")
-
-
-def _check_section(section: Section, where: str) -> None:
-    for name in ("b", "a"):
-        values = getattr(section, name)
-        _check(all(abs(v) <= _INT32_MAX for v in values), where, f"{name} must lie within +-2 in Q2.30")
-    _check(all(-32767 <= v <= 32768 for v in section.a_low), where, "a_low must lie in -32767 to 32768")
-    w1, w2 = section.weights
-    _check(abs(w1) <= 128 and abs(w2) <= 64, where, "weights must lie within +-128 and +-64")
-    _check(section.b_shift in (0, 8, 16), where, "b_shift must be 0, 8 or 16")
+            check(len(values) == count, name, f"must have one value per channel ({count}), not {len(values)}")
+            check(all(low <= v <= high for v in values), name, f"must lie in {low} to {high}")
 
 
 class PathState(NamedTuple):
@@ -167,6 +159,7 @@ class PathState(NamedTuple):
 
     words: NDArray[np.int32]
     window: NDArray[np.int8]
+    phase: int
     unsettled: int
     fill: int
     position: int
@@ -179,36 +172,36 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
         InnervateError: the path does not validate.
     """
     path.validate()
-    cascade = ffi.new("nrv_section_t[]", max(1, len(path.sections)))
-    for target, section in zip(cascade, path.sections, strict=False):
-        target.b, target.c = section.b, [-a for a in section.a]
-        target.c_low = [-low for low in section.a_low]
-        target.weight, target.b_shift = section.weights, section.b_shift
+    stages, arrays = stages_config(path.stages, len(path.channels))
     multiplier = ffi.new("int32_t[]", path.multiplier)
     right_shift = ffi.new("uint8_t[]", path.right_shift)
+    widths = [len(path.channels), *(stages[i].outputs for i in range(len(path.stages)))]
     config = ffi.new(
         "nrv_path_config_t *",
         {
             "settle": path.settle,
             "window": path.window,
             "hop": path.hop,
+            "decimation": path.decimation,
             "saturated_run": path.saturated_run,
             "channels": len(path.channels),
-            "sections": len(path.sections),
+            "outputs": widths[-1],
+            "width": max(widths),
+            "n_stages": len(path.stages),
             "counts_bits": path.counts_bits,
             "shift": path.shift,
-            "cascade": cascade,
+            "stages": stages,
             "multiplier": multiplier,
             "right_shift": right_shift,
         },
     )
-    return config, [cascade, multiplier, right_shift]
+    return config, [*arrays, stages, multiplier, right_shift]
 
 
-def path_buffers(path: SignalPath) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Make the state and window buffers that the core needs for a path, zeroed."""
-    words = lib.nrv_call_path_state_len(len(path.sections), len(path.channels))
-    return np.zeros(words, np.int32), np.zeros((path.window, len(path.channels)), np.int8)
+def path_buffers(config: Any) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """Make the state and window buffers that the core needs for an `nrv_path_config_t *`, zeroed."""
+    words = lib.nrv_path_state_len(config)
+    return np.zeros(words, np.int32), np.zeros((config.window, config.outputs), np.int8)
 
 
 class PathRunner:
@@ -220,7 +213,7 @@ class PathRunner:
     def __init__(self, path: SignalPath) -> None:
         self.path = path
         self._config, self._keep = path_config(path)
-        self._words, self._window = path_buffers(path)
+        self._words, self._window = path_buffers(self._config)
         self._runner = ffi.new("nrv_path_t *")
         lib.nrv_path_init(
             self._runner,
@@ -239,7 +232,12 @@ class PathRunner:
         """Copy all that the next sample depends on."""
         runner = self._runner
         return PathState(
-            self._words.copy(), self._window.copy(), runner.unsettled, runner.fill, self._position
+            self._words.copy(),
+            self._window.copy(),
+            runner.phase,
+            runner.unsettled,
+            runner.fill,
+            self._position,
         )
 
     def restore(self, state: PathState) -> None:
@@ -251,6 +249,7 @@ class PathRunner:
         if (
             state.words.shape != self._words.shape
             or state.window.shape != self._window.shape
+            or not 0 <= state.phase < self.path.decimation
             or not 0 <= state.fill <= self.path.window
             or not 0 <= state.unsettled <= self.path.settle
         ):
@@ -259,26 +258,34 @@ class PathRunner:
             )
         self._words[:] = state.words
         self._window[:] = state.window
+        self._runner.phase = state.phase
         self._runner.unsettled, self._runner.fill = state.unsettled, state.fill
         self._position = state.position
 
     def filter(self, counts: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
-        """Filter counts [n, channels]; return int32 of that shape, in counts times 2^shift.
+        """Filter counts [n, channels]; return int32 [m, outputs], in counts times 2^shift.
+
+        m is n unless the path decimates.
 
         Raises:
             InnervateError: another number of channels, or values that are not integers.
         """
         counts = checked_counts(counts, len(self.path.channels))
-        filtered = np.empty_like(counts)
-        lib.nrv_path_filter(self._runner, int32_pointer(counts), len(counts), int32_pointer(filtered))
+        signal = self._signal(len(counts))
+        given = lib.nrv_path_filter(self._runner, int32_pointer(counts), len(counts), int32_pointer(signal))
         self._position += len(counts)
-        return filtered
+        outputs = self._config.outputs
+        return signal[: given * outputs].reshape(given, outputs)
+
+    def _signal(self, samples: int) -> NDArray[np.int32]:
+        """Room for so many samples before, within and after the stages."""
+        return np.empty(samples * self._config.width, np.int32)
 
     def windows(self, counts: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """Push counts [n, channels] and return the windows completed by them.
 
         Returns:
-            windows int8 [k, window, channels], and for each the position of its last sample since the
+            windows int8 [k, window, outputs], and for each the position of its last sample since the
             last reset, int64 [k].
 
         Raises:
@@ -286,14 +293,14 @@ class PathRunner:
         """
         counts = checked_counts(counts, len(self.path.channels))
         due = lib.nrv_path_windows_due(self._runner, len(counts))
-        filtered = np.empty_like(counts)
+        signal = self._signal(len(counts))
         windows = np.empty((due, *self._window.shape), np.int8)
         ends = np.empty(due, np.uintp)
         lib.nrv_path_windows(
             self._runner,
             int32_pointer(counts),
             len(counts),
-            int32_pointer(filtered),
+            int32_pointer(signal),
             ffi.from_buffer("int8_t[]", windows, require_writable=True),
             ffi.cast("size_t *", ends.ctypes.data),
         )

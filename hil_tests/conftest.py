@@ -128,7 +128,9 @@ def golden(bundle: Bundle) -> Golden:
     path = bundle.signal_path
     width = (path.counts_bits + 7) // 8
     affordable = COUNTS_BYTES // (width * len(path.channels))
-    return head(bundle.golden, max(affordable, path.settle + path.window + 2 * path.hop))
+    return head(
+        bundle.golden, min(len(bundle.golden.counts), max(affordable, path.samples_for(3))), path.decimation
+    )
 
 
 @pytest.fixture(scope="session")

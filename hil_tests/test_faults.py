@@ -69,7 +69,7 @@ def small_messages(counts: NDArray[np.int32], number: int, bundle: Bundle) -> li
     """Return the golden counts over and over, in ``number`` short messages with consecutive indices."""
     path = bundle.signal_path
     short = FRAME_BYTES // ((path.counts_bits + 7) // 8 * len(path.channels))
-    windows = path.settle + path.window + 8 * path.hop  # the least worth looking at, in half of the messages
+    windows = path.samples_for(9)  # the least worth looking at, in half of the messages
     chunk = max(1, short, -(-windows // (number // 2)))
     needed = number * chunk
     repeated = np.tile(counts, (-(-needed // len(counts)), 1))[:needed]

@@ -11,7 +11,8 @@ def test_handshake(link: Link, bundle: Bundle) -> None:
     assert info.protocol == PROTOCOL
     assert info.bundle_hash.hex() == bundle.hash
     assert any(info.build_id), "the build id is empty"
-    assert (info.channels, info.window, info.hop) == (len(path.channels), path.window, path.hop)
+    assert (info.channels, info.outputs) == (len(path.channels), len(path.outputs))
+    assert (info.window, info.hop) == (path.window, path.hop)
     assert info.labels == len(bundle.labels)
     assert info.credit >= 256, "not even one frame may be under way"
     assert info.tick_hz > 0

@@ -26,7 +26,7 @@ def decisions_of(link: Link, golden: Golden, first: int = 0, samples: int | None
 
 
 def test_reset_in_mid_stream(link: Link, pipeline: Pipeline, golden: Golden, bundle: Bundle) -> None:
-    half = bundle.signal_path.settle + bundle.signal_path.window
+    half = bundle.signal_path.samples_for(1)
     boots = link.status().boots
     link.start()
     decisions_of(link, golden, 0, half)
@@ -38,14 +38,14 @@ def test_reset_in_mid_stream(link: Link, pipeline: Pipeline, golden: Golden, bun
     with pytest.raises(InnervateError, match="restarted"):
         decisions_of(link, golden, half, 1)
     link.start()
-    counts = golden.counts[: half + bundle.signal_path.hop]
+    counts = golden.counts[: half + bundle.signal_path.hop_samples]
     got = decisions_of(link, golden, 0, len(counts))
     assert decision_rows(got).tolist() == decision_rows(pipeline.push(counts)).tolist()
 
 
 def test_silence_is_no_decision(link: Link, pipeline: Pipeline, golden: Golden, bundle: Bundle) -> None:
     path = bundle.signal_path
-    part = path.settle + path.window
+    part = path.samples_for(1)
     link.start(stale_hops=STALE_HOPS)
     got = decisions_of(link, golden, 0, part)
     deadline = time.monotonic() + STALE_WAIT_SECONDS
@@ -54,10 +54,10 @@ def test_silence_is_no_decision(link: Link, pipeline: Pipeline, golden: Golden, 
     assert got, "the device kept silent too"
     assert is_stale(got[-1])
     assert got[-1].label is None
-    again = list(link.listen(3 * STALE_HOPS * path.hop / path.fs_hz))
+    again = list(link.listen(3 * STALE_HOPS * path.hop / path.filtered_hz))
     assert not again, "a device says STALE once, not again and again"
-    got += decisions_of(link, golden, part, path.hop)
-    expected = replayed(pipeline, golden.counts[: part + path.hop], got)
+    got += decisions_of(link, golden, part, path.hop_samples)
+    expected = replayed(pipeline, golden.counts[: part + path.hop_samples], got)
     assert decision_rows(got).tolist() == decision_rows(expected).tolist()
 
 

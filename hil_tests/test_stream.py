@@ -69,7 +69,7 @@ def instructions(url: str, ticks: int) -> int | None:
 def test_any_chunking(link: Link, pipeline: Pipeline, golden: Golden, bundle: Bundle, chunk: int) -> None:
     """Decisions do not depend on how samples are cut into frames."""
     path = bundle.signal_path
-    counts = golden.counts[: path.settle + path.window + path.hop]
+    counts = golden.counts[: path.samples_for(2)]
     link.start()
     decisions = [event for event in link.stream(counts, chunk=chunk) if isinstance(event, Decision)]
     assert decision_rows(decisions).tolist() == decision_rows(pipeline.push(counts)).tolist()
@@ -78,8 +78,8 @@ def test_any_chunking(link: Link, pipeline: Pipeline, golden: Golden, bundle: Bu
 def test_index_wraps(link: Link, pipeline: Pipeline, golden: Golden, bundle: Bundle) -> None:
     """The sample index counts modulo 2^32."""
     path = bundle.signal_path
-    counts = golden.counts[: path.settle + path.window + path.hop]
-    first = 2**32 - path.settle - path.window // 2
+    counts = golden.counts[: path.samples_for(2)]
+    first = 2**32 - path.samples_for(1) + path.window_samples // 2
     link.start()
     decisions = [event for event in link.stream(counts, first) if isinstance(event, Decision)]
     assert decision_rows(decisions).tolist() == decision_rows(pipeline.push(counts, first)).tolist()

@@ -81,7 +81,7 @@ def golden_counts(recordings: Sequence[NDArray[np.int32]], path: SignalPath) -> 
     Raises:
         InnervateError: the recordings are too short for a window.
     """
-    length = path.settle + path.window + (GOLDEN_WINDOWS - 1) * path.hop
+    length = path.samples_for(GOLDEN_WINDOWS)
     piece = -(-length // GOLDEN_PIECES)
     pieces = []
     for number in range(GOLDEN_PIECES):
@@ -89,15 +89,16 @@ def golden_counts(recordings: Sequence[NDArray[np.int32]], path: SignalPath) -> 
         start = max(0, (len(signals) - piece) * (number + 1) // (GOLDEN_PIECES + 1))
         pieces.append(signals[start : start + piece].astype(np.int64))
     counts = np.concatenate(pieces)[:length]
-    if len(counts) < path.settle + path.window:
+    if len(counts) < path.samples_for(1):
         raise InnervateError(
             f"the test recordings have {len(counts)} samples, which is not enough for a window",
             "golden vectors",
             "Use longer recordings",
         )
     limit = 1 << (path.counts_bits - 1)
-    at = path.settle + (len(counts) - path.settle) * 5 // 8
-    burst = counts[at : at + max(path.window // 2, path.saturated_run)]
+    settle = path.settle * path.decimation
+    at = settle + (len(counts) - settle) * 5 // 8
+    burst = counts[at : at + max(path.window_samples // 2, path.saturated_run)]
     burst *= BURST_GAIN
     np.clip(burst, -limit + 1, limit - 2, out=burst)
     burst[-path.saturated_run :, 0] = limit - 1

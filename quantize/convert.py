@@ -144,7 +144,7 @@ def quantize(
     report = progress or (lambda stage, done, total: None)
     report("read", 0, 1)
     trained = run.model()
-    shape = (len(run.signal_path.channels), 1, run.signal_path.window)
+    shape = (len(run.signal_path.outputs), 1, run.signal_path.window)
     lowered = lower(trained, shape)  # what has no int8 form is refused before anything slow
     train, test = run.windows("train"), run.windows("test")
     report("read", 1, 1)

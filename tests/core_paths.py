@@ -1,10 +1,10 @@
 """Small signal paths for the tests of the core."""
 
-from edge import Section, SignalPath
+from edge import Cascade, Section, SignalPath, Stage
 
 
 def path_of(
-    sections: tuple[Section, ...] = (),
+    stages: tuple[Stage, ...] = (),
     *,
     bits: int = 24,
     shift: int = 6,
@@ -16,19 +16,27 @@ def path_of(
     saturated_run: int = 1,
 ) -> SignalPath:
     """A path at 1000 Hz that scales every channel by 2^-(right_shift + 1)."""
+    outputs = channels
+    for stage in stages:
+        outputs = len(stage.outputs(tuple(f"c{i}" for i in range(outputs))))
     return SignalPath(
         channels=tuple(f"c{i}" for i in range(channels)),
         fs_hz=1000.0,
         uv_per_count=1.0,
         counts_bits=bits,
         shift=shift,
-        sections=sections,
+        stages=stages,
         filters=(),
         settle=settle,
         group_delay_ms=0.0,
         window=window,
         hop=hop,
-        multiplier=(1 << 30,) * channels,
-        right_shift=(right_shift,) * channels,
+        multiplier=(1 << 30,) * outputs,
+        right_shift=(right_shift,) * outputs,
         saturated_run=saturated_run,
     )
+
+
+def sections_of(stages: tuple[Stage, ...]) -> tuple[Section, ...]:
+    """All sections of a path's cascades, in order."""
+    return tuple(section for stage in stages if isinstance(stage, Cascade) for section in stage.sections)

@@ -11,7 +11,7 @@ from typing import Self
 from edge import frames, wire
 from edge.messages import PROTOCOL, Ack, GetStatus, Hello, Info, Samples, Start, Status
 
-INFO = Info(PROTOCOL, "0.1.0", bytes(16), bytes(range(32)), "fake", 4, 40, 20, 3, 1024, 1_000_000)
+INFO = Info(PROTOCOL, "0.1.0", bytes(16), bytes(range(32)), "fake", 4, 4, 40, 20, 3, 1024, 1_000_000)
 
 Reply = Callable[["FakeDevice", int, wire.Message], None]
 

@@ -259,7 +259,8 @@ def test_golden_vectors_of_another_path_are_refused(bundle: Bundle) -> None:
     golden = bundle.golden
     for change, word in (
         ({"outputs": golden.outputs[:, :-1]}, "another signal path or model"),
-        ({"filtered": golden.filtered[1:]}, "filtered"),
+        ({"filtered": golden.filtered[1:]}, "another signal path or model"),
+        ({"filtered": golden.filtered[:, 1:]}, "filtered"),
         ({"windows": golden.windows.astype(np.int16)}, "windows"),
         ({"window_end": golden.window_end[::-1].copy()}, "window_end"),
         ({"window_end": golden.window_end + 10_000}, "window_end"),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import signal
 
-from edge import Filter, PathRunner, Section
-from tests.core_paths import path_of
+from edge import Cascade, Filter, PathRunner, Section
+from tests.core_paths import path_of, sections_of
 from train.filter_design import Design, design
 from train.filter_proof import impulse_response, prove, sos_of
 
@@ -31,7 +31,7 @@ PEER_DB = [
 
 
 def run(d: Design, counts: Ints, bits: int = 24) -> NDArray[np.int32]:
-    path = path_of(d.sections, bits=bits, shift=d.shift, channels=counts.shape[1])
+    path = path_of(d.stages, bits=bits, shift=d.shift, channels=counts.shape[1])
     return PathRunner(path).filter(counts)
 
 
@@ -104,7 +104,11 @@ def test_any_coefficients_give_the_integers_of_the_model(
 ) -> None:
     shift = 31 - bits
     counts = np.random.default_rng(seed).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (60, 3))
-    got = chunked(PathRunner(path_of(sections, bits=bits, shift=shift, channels=3)), counts, cuts)
+    got = chunked(
+        PathRunner(path_of((Cascade(sections),) if sections else (), bits=bits, shift=shift, channels=3)),
+        counts,
+        cuts,
+    )
     for c in range(3):
         assert got[:, c].tolist() == model(sections, [v << shift for v in counts[:, c].tolist()])
 
@@ -116,9 +120,9 @@ def test_any_design_in_any_chunks_gives_the_integers_of_the_model(
 ) -> None:
     d = design([f], 1.0, bits)
     counts = np.random.default_rng(1).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (400, 1))
-    runner = PathRunner(path_of(d.sections, bits=bits, shift=d.shift))
+    runner = PathRunner(path_of(d.stages, bits=bits, shift=d.shift))
     got = chunked(runner, counts, cuts)
-    assert got[:, 0].tolist() == model(d.sections, [v << d.shift for v in counts[:, 0].tolist()])
+    assert got[:, 0].tolist() == model(sections_of(d.stages), [v << d.shift for v in counts[:, 0].tolist()])
 
 
 def decibels(reference: NDArray[np.float64], error: NDArray[np.float64]) -> float:
@@ -143,9 +147,9 @@ def test_more_exact_than_the_peer(f: Filter, fs_hz: float, peer_full: float, pee
 @pytest.mark.parametrize(("f", "fs_hz"), [p[:2] for p in PEER_DB])
 def test_rounding_noise_is_what_the_proof_says(f: Filter, fs_hz: float) -> None:
     d = design([f], fs_hz, 16)
-    proof = prove(d.sections, 16, d.shift)
+    proof = prove(sections_of(d.stages), 16, d.shift)
     counts = np.random.default_rng(3).integers(-(2**15), 2**15, (100_000, 1))
-    exact = signal.sosfilt(sos_of(d.sections), counts.astype(np.float64), axis=0) * 2.0**d.shift
+    exact = signal.sosfilt(sos_of(sections_of(d.stages)), counts.astype(np.float64), axis=0) * 2.0**d.shift
     error = run(d, counts, 16) - exact
     assert np.std(error) == pytest.approx(proof.noise_rms, rel=0.05)
 
@@ -154,13 +158,13 @@ def test_rounding_noise_is_what_the_proof_says(f: Filter, fs_hz: float) -> None:
 @pytest.mark.parametrize("bits", [8, 24])
 def test_worst_case_inputs_stay_within_the_proved_bounds(f: Filter, fs_hz: float, bits: int) -> None:
     d = design([f], fs_hz, bits)
-    proof = prove(d.sections, bits, d.shift)
+    proof = prove(sections_of(d.stages), bits, d.shift)
     assert proof.holds
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    for k in range(1, len(d.sections) + 1):
-        response = impulse_response(sos_of(d.sections[:k]), 20 * d.settle + 100)
+    for k in range(1, len(sections_of(d.stages)) + 1):
+        response = impulse_response(sos_of(sections_of(d.stages)[:k]), 20 * d.settle + 100)
         worst = np.where(response[::-1] > 0, high, low)[:, None]
-        prefix = Design(d.sections[:k], d.shift, 0, 0.0)
+        prefix = Design((Cascade(sections_of(d.stages)[:k]),), d.shift, 0, 0.0)
         for counts in (worst, -1 - worst):
             peak = np.abs(run(prefix, counts, bits).astype(np.int64)).max()
             assert peak <= proof.signal_bounds[k - 1]
@@ -183,7 +187,7 @@ def test_silence_settles_to_a_constant_within_one_lsb(f: Filter, fs_hz: float) -
 
 def test_a_section_saturates_instead_of_wrapping() -> None:
     nearly_two = 2**31 - 1
-    path = path_of((Section((nearly_two, nearly_two, 0), (0, 0)),), bits=8, shift=23)
+    path = path_of((Cascade((Section((nearly_two, nearly_two, 0), (0, 0)),)),), bits=8, shift=23)
     got = PathRunner(path).filter(np.array([[127], [127], [-128], [-128]]))[:, 0].tolist()
     # The second and the last lie beyond int32: at its limits to within 4, as biquad.h says.
     assert got[0] == 127 * 2**24 - 1

@@ -16,7 +16,7 @@ from train.filter_design import design
 
 FILTERS = design([Filter("highpass", (20.0,), 2)], 1000.0, 8)
 PATH = path_of(
-    FILTERS.sections,
+    FILTERS.stages,
     bits=8,
     shift=FILTERS.shift,
     channels=2,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge import Filter, InnervateError, PathRunner, Section, SignalPath
+from edge import Cascade, Filter, InnervateError, PathRunner, Section, SignalPath
 from edge.signal_path import PathState
 from tests.core_paths import path_of
 from train.filter_design import design
@@ -56,7 +56,7 @@ def test_windows_in_any_chunks(
     settle: int, window: int, hop: int, samples: int, cuts: list[int], filtered: bool, channels: int
 ) -> None:
     path = path_of(
-        DESIGN.sections if filtered else (),
+        DESIGN.stages if filtered else (),
         bits=16,
         shift=DESIGN.shift,
         channels=channels,
@@ -96,7 +96,7 @@ def test_counts_beyond_the_converter_are_clamped() -> None:
 
 
 def test_state_and_restore() -> None:
-    path = path_of(DESIGN.sections, bits=16, shift=DESIGN.shift, channels=2, settle=7, window=9, hop=4)
+    path = path_of(DESIGN.stages, bits=16, shift=DESIGN.shift, channels=2, settle=7, window=9, hop=4)
     counts = np.random.default_rng(0).integers(-(2**15), 2**15, (200, 2))
     runner = PathRunner(path)
     runner.windows(counts[:101])
@@ -110,7 +110,7 @@ def test_state_and_restore() -> None:
 
 
 def test_reset_forgets_everything() -> None:
-    path = path_of(DESIGN.sections, bits=16, shift=DESIGN.shift, settle=3)
+    path = path_of(DESIGN.stages, bits=16, shift=DESIGN.shift, settle=3)
     counts = np.random.default_rng(0).integers(-(2**15), 2**15, (50, 1))
     runner = PathRunner(path)
     first = runner.windows(counts)
@@ -123,10 +123,10 @@ def test_reset_forgets_everything() -> None:
 @pytest.mark.parametrize(
     "state",
     [
-        PathState(np.zeros(4, np.int32), np.zeros((4, 1), np.int8), 0, 0, 0),
-        PathState(np.zeros(3, np.int32), np.zeros((5, 1), np.int8), 0, 0, 0),
-        PathState(np.zeros(3, np.int32), np.zeros((4, 1), np.int8), 0, 5, 0),
-        PathState(np.zeros(3, np.int32), np.zeros((4, 1), np.int8), 1, 0, 0),
+        PathState(np.zeros(4, np.int32), np.zeros((4, 1), np.int8), 0, 0, 0, 0),
+        PathState(np.zeros(3, np.int32), np.zeros((5, 1), np.int8), 0, 0, 0, 0),
+        PathState(np.zeros(3, np.int32), np.zeros((4, 1), np.int8), 0, 0, 5, 0),
+        PathState(np.zeros(3, np.int32), np.zeros((4, 1), np.int8), 0, 1, 0, 0),
     ],
 )
 def test_restore_refuses_the_state_of_another_path(state: PathState) -> None:
@@ -151,11 +151,11 @@ def test_wrong_counts_are_refused(counts: Any, match: str) -> None:
 
 
 def test_json_round_trip() -> None:
-    path = path_of(DESIGN.sections, bits=16, shift=DESIGN.shift)
+    path = path_of(DESIGN.stages, bits=16, shift=DESIGN.shift)
     assert msgspec.json.decode(msgspec.json.encode(path), type=SignalPath) == path
 
 
-GOOD = path_of(DESIGN.sections, bits=16, shift=DESIGN.shift, channels=2)
+GOOD = path_of(DESIGN.stages, bits=16, shift=DESIGN.shift, channels=2)
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ GOOD = path_of(DESIGN.sections, bits=16, shift=DESIGN.shift, channels=2)
         ({"multiplier": (1, -1)}, "multiplier"),
         ({"multiplier": (1, 1 << 31)}, "multiplier"),
         ({"right_shift": (1, 32)}, "right_shift"),
-        ({"sections": (Section((1 << 31, 0, 0), (0, 0)),)}, r"sections\[0\]"),
-        ({"sections": (Section((0, 0, 0), (-(1 << 31), 0)),)}, r"sections\[0\]"),
-        ({"sections": (Section((0, 0, 0), (0, 0), weights=(129, 0)),)}, r"sections\[0\]"),
-        ({"sections": (Section((0, 0, 0), (0, 0), b_shift=4),)}, r"sections\[0\]"),
-        ({"sections": (Section((0, 0, 0), (0, 0), a_low=(1 << 17, 0)),)}, r"sections\[0\]"),
-        ({"sections": (Section((0, 0, 0), (0, 0)),) * 65}, "sections"),
+        ({"stages": (Cascade((Section((1 << 31, 0, 0), (0, 0)),)),)}, r"sections\[0\]"),
+        ({"stages": (Cascade((Section((0, 0, 0), (-(1 << 31), 0)),)),)}, r"sections\[0\]"),
+        ({"stages": (Cascade((Section((0, 0, 0), (0, 0), weights=(129, 0)),)),)}, r"sections\[0\]"),
+        ({"stages": (Cascade((Section((0, 0, 0), (0, 0), b_shift=4),)),)}, r"sections\[0\]"),
+        ({"stages": (Cascade((Section((0, 0, 0), (0, 0), a_low=(1 << 17, 0)),)),)}, r"sections\[0\]"),
+        ({"stages": (Cascade((Section((0, 0, 0), (0, 0)),) * 65),)}, "sections"),
     ],
 )
 def test_validate_names_the_field(change: dict[str, Any], field: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from edge import Filter, InnervateError, PathRunner
-from tests.core_paths import path_of
+from tests.core_paths import path_of, sections_of
 from train.filter_design import Design, design, normalise
 from train.filter_proof import horizon, impulse_response, prove, sos_of
 
@@ -43,15 +43,15 @@ def test_response_is_that_of_scipy(filters: list[Filter], fs_hz: float, bits: in
     d = design(filters, fs_hz, bits)
     grid = np.geomspace(fs_hz * 1e-5, fs_hz * 0.4999, 4000)
     wanted = np.prod([signal.sosfreqz(reference(f, fs_hz), grid, fs=fs_hz)[1] for f in filters], axis=0)
-    got = signal.sosfreqz(sos_of(d.sections), grid, fs=fs_hz)[1]
+    got = signal.sosfreqz(sos_of(sections_of(d.stages)), grid, fs=fs_hz)[1]
     assert np.abs(got - wanted).max() < 2e-6
 
 
 @pytest.mark.parametrize(("filters", "fs_hz", "bits"), DESIGNS)
 def test_one_more_bit_would_not_be_proved(filters: list[Filter], fs_hz: float, bits: int) -> None:
     d = design(filters, fs_hz, bits)
-    assert prove(d.sections, bits, d.shift).holds
-    assert d.shift + bits == 32 or not prove(d.sections, bits, d.shift + 1).holds
+    assert prove(sections_of(d.stages), bits, d.shift).holds
+    assert d.shift + bits == 32 or not prove(sections_of(d.stages), bits, d.shift + 1).holds
 
 
 @pytest.mark.parametrize(("filters", "fs_hz", "bits"), DESIGNS)
@@ -62,14 +62,14 @@ def test_the_device_runs_every_design(filters: list[Filter], fs_hz: float, bits:
     exact = counts.astype(np.float64)
     for f in filters:
         exact = signal.sosfilt(reference(f, fs_hz), exact, axis=0)
-    got = PathRunner(path_of(d.sections, bits=bits, shift=d.shift)).filter(counts) / 2.0**d.shift
+    got = PathRunner(path_of(d.stages, bits=bits, shift=d.shift)).filter(counts) / 2.0**d.shift
     assert np.abs(got - exact).max() < 0.5
     assert np.std(got - exact) < 1 / np.sqrt(12)
 
 
 def test_high_passes_block_a_constant_exactly() -> None:
     for f in (Filter("highpass", (0.5,), 3), Filter("bandpass", (0.5, 40.0), 4)):
-        sections = design([f], 250.0, 24).sections
+        sections = sections_of(design([f], 250.0, 24).stages)
         assert any(sum(s.b) == 0 for s in sections)
 
 
@@ -92,8 +92,8 @@ def test_a_design_is_proved_or_refused_in_a_sentence(
     except InnervateError:
         assert width < 1e-3 or width > 0.5
     else:
-        assert prove(d.sections, bits, d.shift).holds
-        assert 0 <= d.settle <= horizon(sos_of(d.sections))
+        assert prove(sections_of(d.stages), bits, d.shift).holds
+        assert 0 <= d.settle <= horizon(sos_of(sections_of(d.stages)))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_group_delay_is_the_weighted_mean_over_frequency() -> None:
 
 
 def test_horizon_holds_the_whole_response() -> None:
-    sos = sos_of(design([Filter("bandpass", (0.5, 40.0), 4)], 250.0, 24).sections)
+    sos = sos_of(sections_of(design([Filter("bandpass", (0.5, 40.0), 4)], 250.0, 24).stages))
     samples = horizon(sos)
     longer = impulse_response(sos, 3 * samples)
     assert np.abs(longer[samples:]).sum() < 1e-12 * np.abs(longer).sum()

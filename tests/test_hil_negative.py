@@ -11,6 +11,7 @@ import pytest
 
 import hil_tests
 from edge.bundle import Bundle
+from edge.stages import Cascade
 from hil_tests.report import ValidationReport
 from tests.tiny_bundle import RULE, tiny_bundle, tiny_graph, tiny_path
 from tests.tiny_firmware import build_tiny
@@ -18,9 +19,11 @@ from tests.tiny_firmware import build_tiny
 
 def altered_coefficient() -> Bundle:
     path = tiny_path()
-    first = path.sections[0]
+    cascade = path.stages[0]
+    assert isinstance(cascade, Cascade)
+    first, *rest = cascade.sections
     section = msgspec.structs.replace(first, b=(first.b[0] + 1, *first.b[1:]))
-    return tiny_bundle(path=msgspec.structs.replace(path, sections=(section, *path.sections[1:])))
+    return tiny_bundle(path=msgspec.structs.replace(path, stages=(Cascade((section, *rest)),)))
 
 
 def altered_multiplier() -> Bundle:

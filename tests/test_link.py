@@ -27,6 +27,7 @@ from edge.device import Device, open_device
 from edge.errors import InnervateError
 from edge.link import Link, Traced, pack_samples
 from edge.messages import (
+    PROTOCOL,
     Ack,
     DecisionMade,
     ErrorCode,
@@ -73,11 +74,11 @@ def test_another_bundle() -> None:
         Link.open(fake.url, bundle_hash="ff" * 32)
 
 
-@pytest.mark.parametrize("version", [0, 2, 255])
+@pytest.mark.parametrize("version", [0, PROTOCOL - 1, 255])
 def test_another_protocol_version(version: int) -> None:
     with (
         FakeDevice(info=speaks(version)) as fake,
-        pytest.raises(InnervateError, match=f"speaks protocol version {version}, this program 1"),
+        pytest.raises(InnervateError, match=f"speaks protocol version {version}, this program {PROTOCOL}"),
     ):
         Link.open(fake.url)
 

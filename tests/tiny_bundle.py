@@ -32,7 +32,7 @@ def tiny_path() -> SignalPath:
         uv_per_count=0.5,
         counts_bits=16,
         shift=made.shift,
-        sections=made.sections,
+        stages=made.stages,
         filters=filters,
         settle=25,
         group_delay_ms=made.group_delay_ms,

@@ -61,7 +61,7 @@ def budget(path: SignalPath, rule: DecisionRule, compute_ms: float = 0.0) -> Del
         rule: of `votes` in the ring, the new class needs more than half, and at least `min_votes`.
         compute_ms: measured time of filter, model and decision; 0 leaves it out.
     """
-    window_ms, hop_ms = 1000 * path.window / path.fs_hz, 1000 * path.hop / path.fs_hz
+    window_ms, hop_ms = 1000 * path.window / path.filtered_hz, 1000 * path.hop / path.filtered_hz
     needed = max(rule.min_votes, rule.votes // 2 + 1)
     return DelayBudget(
         group_delay_ms=path.group_delay_ms,

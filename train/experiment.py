@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -61,26 +62,34 @@ class Experiment:
         alone = self.plan.signal_path.scale_per_subject or not self.learns_from_all
         return self._scaled_path(self.split.train if alone else self.split.common)
 
-    def _scaled_path(self, ids: Collection[str]) -> SignalPath:
+    @cached_property
+    def _unscaled_path(self) -> SignalPath:
         settings, plan = self.plan.signal_path, self.plan
         made = design(settings.filters, plan.fs_hz, plan.counts_bits)
         first = next(self.corpus.recordings(self.split.train[:1]))
-        count = len(plan.channels)
         path = SignalPath(
             channels=plan.channels,
             fs_hz=plan.fs_hz,
             uv_per_count=first.uv_per_count,
             counts_bits=plan.counts_bits,
             shift=made.shift,
-            sections=made.sections,
+            stages=made.stages,
             filters=settings.filters,
             settle=made.settle,
             group_delay_ms=made.group_delay_ms,
-            window=_samples(settings.window_ms, plan.fs_hz),
-            hop=_samples(settings.hop_ms, plan.fs_hz),
+            window=1,
+            hop=1,
+            multiplier=(),
+            right_shift=(),
+            saturated_run=_samples(settings.saturated_ms, plan.fs_hz),
+        )
+        count = len(path.outputs)
+        path = msgspec.structs.replace(
+            path,
+            window=_samples(settings.window_ms, path.filtered_hz),
+            hop=_samples(settings.hop_ms, path.filtered_hz),
             multiplier=(0,) * count,
             right_shift=(0,) * count,
-            saturated_run=_samples(settings.saturated_ms, plan.fs_hz),
         )
         delay = budget(path, plan.decision)
         if plan.delay is not None and delay.mean_ms > plan.delay.limit_ms:
@@ -89,16 +98,21 @@ class Experiment:
                 f"task {plan.task}",
                 "Shorten window_ms or hop_ms, or take fewer votes",
             )
+        return path
+
+    def _scaled_path(self, ids: Collection[str]) -> SignalPath:
+        path, settings = self._unscaled_path, self.plan.signal_path
         filtered = self._filtered(path, ids)
         if settings.scale == "band":
             multiplier, right_shift = normalise(filtered.reshape(-1, 1), settings.percentile, ["all"])
+            count = len(path.outputs)
             multiplier, right_shift = multiplier * count, right_shift * count
         else:
-            multiplier, right_shift = normalise(filtered, settings.percentile, plan.channels)
+            multiplier, right_shift = normalise(filtered, settings.percentile, path.outputs)
         return msgspec.structs.replace(path, multiplier=multiplier, right_shift=right_shift)
 
     def _filtered(self, path: SignalPath, ids: Collection[str]) -> NDArray[np.int32]:
-        """Settled, filtered samples of recordings, int32 [n, channels]."""
+        """Settled, filtered samples of recordings, int32 [n, outputs]."""
         runner = PathRunner(path)
         kept: list[NDArray[np.int32]] = []
         total, step = 0, 1
@@ -112,7 +126,7 @@ class Experiment:
         if total == 0:
             raise InnervateError(
                 "All training recordings are shorter than the filters need to settle",
-                f"{path.settle} samples",
+                f"{path.settle * path.decimation} samples",
                 "Raise the lowest filter edge, or add longer recordings",
             )
         return np.concatenate(kept)
@@ -158,7 +172,7 @@ class Experiment:
         """Windows at the hop of training, without the start of each annotation that training leaves out."""
         settings = self.plan.signal_path
         hop_ms = settings.train_hop_ms if settings.train_hop_ms is not None else settings.hop_ms
-        dense = msgspec.structs.replace(path, hop=_samples(hop_ms, path.fs_hz))
+        dense = msgspec.structs.replace(path, hop=_samples(hop_ms, path.filtered_hz))
         skip = round(settings.train_skip_ms * path.fs_hz / 1000)
         return cut(self.corpus.recordings(ids), dense, self.plan.classes, skip)
 
@@ -179,13 +193,13 @@ class Experiment:
 
     def build_model(self) -> nn.Module:
         """Build the plan's network with fresh weights that depend on the seed alone."""
-        plan, settings = self.plan, self.plan.signal_path
+        plan, path = self.plan, self._unscaled_path
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return models.build(
                 plan.model,
-                len(plan.channels),
-                _samples(settings.window_ms, plan.fs_hz),
+                len(path.outputs),
+                path.window,
                 len(plan.labels),
                 plan.model_params,
             )

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from edge.errors import InnervateError
-from edge.signal_path import COEFFICIENT_ONE, Filter, Section
+from edge.signal_path import Filter
+from edge.stages import COEFFICIENT_ONE, Cascade, Section, Stage
 from train.filter_proof import (
     Floats,
     Proof,
@@ -56,7 +57,7 @@ Triple = tuple[int, int, int]
 class Design(NamedTuple):
     """What a SignalPath needs to know of its filters; attributes as there."""
 
-    sections: tuple[Section, ...]
+    stages: tuple[Stage, ...]
     shift: int
     settle: int
     group_delay_ms: float
@@ -86,7 +87,7 @@ def design(filters: Sequence[Filter], fs_hz: float, counts_bits: int) -> Design:
     _check_noise(proof, shift, filters)
     sos = sos_of(sections)
     response = impulse_response(sos, horizon(sos))
-    return Design(sections, shift, _settle(response), _mean_group_delay(response) / fs_hz * 1e3)
+    return Design((Cascade(sections),), shift, _settle(response), _mean_group_delay(response) / fs_hz * 1e3)
 
 
 def ideal_sos(filters: Sequence[Filter], fs_hz: float) -> Floats:

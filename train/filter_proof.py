@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from edge.errors import InnervateError
-from edge.signal_path import Section
+from edge.stages import Section
 
 Floats = NDArray[np.float64]
 

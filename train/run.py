@@ -134,7 +134,7 @@ class Run:
             InnervateError: ``model.pt`` is missing, malformed or of another network.
         """
         plan, path = self.plan, self.signal_path
-        model = models.build(plan.model, len(path.channels), path.window, len(plan.labels), plan.model_params)
+        model = models.build(plan.model, len(path.outputs), path.window, len(plan.labels), plan.model_params)
         file = self.folder / "model.pt"
         try:
             model.load_state_dict(torch.load(file, weights_only=True))

@@ -16,7 +16,7 @@ class WindowSet:
     """Labelled windows and where they are from.
 
     Attributes:
-        x: int8 ``[N, window, channels]``, as the model takes them.
+        x: int8 ``[N, window, outputs]``, as the model takes them.
         y: int64 ``[N]``, index into the labels.
         recording: id of the recording each is from, ``[N]``.
         subject: ``[N]``.
@@ -94,7 +94,7 @@ def cut(
         InnervateError: a recording does not fit the path.
     """
     runner = PathRunner(path)
-    empty = np.zeros((0, path.window, len(path.channels)), np.int8)
+    empty = np.zeros((0, path.window, len(path.outputs)), np.int8)
     x: list[NDArray[np.int8]] = [empty]
     y: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     segment, end_index = [y[0]], [y[0]]
@@ -106,7 +106,7 @@ def cut(
         begins = np.r_[True, segments[1:] != segments[:-1]]
         onset = np.flatnonzero(begins)[np.cumsum(begins) - 1]  # of the segment each sample is in
         # a window lies in one segment where its last sample's segment began before its first sample
-        keep = (ends - path.window + 1 >= onset[ends] + skip) & (labels[ends] != UNMARKED)
+        keep = (ends - path.window_samples + 1 >= onset[ends] + skip) & (labels[ends] != UNMARKED)
         x.append(windows[keep])
         y.append(labels[ends[keep]])
         segment.append(segments[ends[keep]])

@@ -12,21 +12,18 @@ from pathlib import Path
 from cffi import FFI
 
 CORE = Path(__file__).parent
-HEADERS = ("biquad.h", "path.h", "decision.h", "chain.h", "frame.h")
-SOURCES = ("biquad.c", "path.c", "decision.c", "chain.c", "frame.c")
+HEADERS = ("biquad.h", "stage.h", "path.h", "decision.h", "chain.h", "frame.h")
+SOURCES = ("biquad.c", "stage.c", "path.c", "decision.c", "chain.c", "frame.c")
 
-# fixed.h and the size macros have no symbols to link to; these give Python the same code.
+# fixed.h has no symbols to link to; these give Python the same code.
 EXTRA_DECLARATIONS = """
 int8_t nrv_call_sat8(int32_t x);
 int32_t nrv_call_requantize(int32_t acc, int32_t multiplier, int shift);
-size_t nrv_call_path_state_len(size_t sections, size_t channels);
 """
 EXTRA_SOURCE = """
 static int8_t nrv_call_sat8(int32_t x) { return nrv_sat8(x); }
 static int32_t nrv_call_requantize(int32_t acc, int32_t multiplier, int shift)
 { return nrv_requantize(acc, multiplier, shift); }
-static size_t nrv_call_path_state_len(size_t sections, size_t channels)
-{ return NRV_PATH_STATE_LEN(sections, channels); }
 """
 
 

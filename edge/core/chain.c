@@ -56,7 +56,10 @@ unsigned nrv_chain_push(nrv_chain_t *chain, uint32_t index, const int32_t *count
         chain->clean = 0;
     else if (chain->clean < config->window)
         chain->clean++;
-    if (nrv_path_push(&chain->path, counts)) {
+    const unsigned brought = nrv_path_push(&chain->path, counts);
+    if (brought & NRV_PATH_SAMPLE)
+        events |= NRV_EV_SAMPLE;
+    if (brought & NRV_PATH_WINDOW) {
         chain->windows++;
         events |= NRV_EV_WINDOW;
     }

@@ -24,7 +24,8 @@
 enum {
     NRV_EV_WINDOW = 1,
     NRV_EV_GAP = 2,
-    NRV_EV_LATE = 4
+    NRV_EV_LATE = 4,
+    NRV_EV_SAMPLE = 8 /* a filtered sample: nrv_path_filtered(&chain.path) */
 };
 
 typedef struct {

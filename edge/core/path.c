@@ -4,15 +4,31 @@
 
 #include "fixed.h"
 
-static int32_t *filtered_sample(const nrv_path_t *path)
+static size_t stages_state_len(const nrv_path_config_t *config)
 {
-    return path->state + NRV_CASCADE_STATE_LEN(path->config->sections, path->config->channels);
+    size_t words = 0, channels = config->channels;
+    for (unsigned s = 0; s < config->n_stages; s++) {
+        words += nrv_stage_state_len(&config->stages[s], channels);
+        channels = config->stages[s].outputs;
+    }
+    return words;
+}
+
+size_t nrv_path_state_len(const nrv_path_config_t *config)
+{
+    return stages_state_len(config) + config->width;
+}
+
+size_t nrv_path_window_len(const nrv_path_config_t *config)
+{
+    return (size_t)config->window * config->outputs;
 }
 
 void nrv_path_init(nrv_path_t *path, const nrv_path_config_t *config, int32_t *state, int8_t *window)
 {
     path->config = config;
     path->state = state;
+    path->sample = state + stages_state_len(config);
     path->window = window;
     nrv_path_reset(path);
 }
@@ -20,50 +36,69 @@ void nrv_path_init(nrv_path_t *path, const nrv_path_config_t *config, int32_t *s
 void nrv_path_reset(nrv_path_t *path)
 {
     const nrv_path_config_t *config = path->config;
-    memset(path->state, 0, NRV_PATH_STATE_LEN(config->sections, config->channels) * sizeof *path->state);
+    memset(path->state, 0, nrv_path_state_len(config) * sizeof *path->state);
+    path->phase = 0;
     path->unsettled = config->settle;
     path->fill = 0;
 }
 
-void nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *filtered)
+size_t nrv_path_samples_due(const nrv_path_t *path, size_t samples)
+{
+    const size_t decimation = path->config->decimation;
+    const size_t first = path->phase ? decimation - path->phase : 0;
+    return samples <= first ? 0 : 1 + (samples - first - 1) / decimation;
+}
+
+size_t nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal)
 {
     const nrv_path_config_t *config = path->config;
     const int32_t highest = (int32_t)((UINT32_C(1) << (config->counts_bits - 1)) - 1u);
     const int32_t lowest = -highest - 1;
     const int64_t scale = INT64_C(1) << config->shift;
-    const size_t values = samples * config->channels;
+    size_t channels = config->channels;
+    const size_t values = samples * channels;
     for (size_t i = 0; i < values; i++) {
         const int32_t count = counts[i] > highest ? highest : counts[i] < lowest ? lowest : counts[i];
-        filtered[i] = (int32_t)(count * scale);
+        signal[i] = (int32_t)(count * scale);
     }
-    nrv_cascade_run(config->cascade, config->sections, config->channels, path->state, filtered, samples);
+    path->phase = (uint32_t)((path->phase + samples) % config->decimation);
+    int32_t *state = path->state;
+    for (unsigned s = 0; s < config->n_stages; s++) {
+        const nrv_stage_t *stage = &config->stages[s];
+        samples = nrv_stage_run(stage, channels, state, signal, samples);
+        state += nrv_stage_state_len(stage, channels);
+        channels = stage->outputs;
+    }
+    return samples;
 }
 
 /* Takes one filtered sample into the window. Returns 1 when that completes it. */
 static int take(nrv_path_t *path, const int32_t *filtered)
 {
     const nrv_path_config_t *config = path->config;
-    const size_t channels = config->channels;
+    const size_t outputs = config->outputs;
     if (path->unsettled) {
         path->unsettled--;
         return 0;
     }
     if (path->fill == config->window) {
         path->fill -= config->hop;
-        memmove(path->window, path->window + config->hop * channels, path->fill * channels);
+        memmove(path->window, path->window + config->hop * outputs, path->fill * outputs);
     }
-    int8_t *row = path->window + path->fill * channels;
-    for (size_t c = 0; c < channels; c++)
+    int8_t *row = path->window + path->fill * outputs;
+    for (size_t c = 0; c < outputs; c++)
         row[c] = nrv_sat8(nrv_requantize(filtered[c], config->multiplier[c], -(int)config->right_shift[c]));
     path->fill++;
     return path->fill == config->window;
 }
 
-int nrv_path_push(nrv_path_t *path, const int32_t *counts)
+unsigned nrv_path_push(nrv_path_t *path, const int32_t *counts)
 {
-    int32_t *filtered = filtered_sample(path);
-    nrv_path_filter(path, counts, 1, filtered);
-    return take(path, filtered);
+    const size_t due = nrv_path_samples_due(path, 1);
+    (void)nrv_path_filter(path, counts, 1, path->sample);
+    if (!due)
+        return 0;
+    return take(path, path->sample) ? NRV_PATH_SAMPLE | NRV_PATH_WINDOW : NRV_PATH_SAMPLE;
 }
 
 const int8_t *nrv_path_window(const nrv_path_t *path)
@@ -73,7 +108,7 @@ const int8_t *nrv_path_window(const nrv_path_t *path)
 
 const int32_t *nrv_path_filtered(const nrv_path_t *path)
 {
-    return filtered_sample(path);
+    return path->sample;
 }
 
 size_t nrv_path_windows_due(const nrv_path_t *path, size_t samples)
@@ -81,22 +116,23 @@ size_t nrv_path_windows_due(const nrv_path_t *path, size_t samples)
     const nrv_path_config_t *config = path->config;
     const uint32_t full = path->fill == config->window;
     const size_t first = full ? config->hop : (size_t)path->unsettled + config->window - path->fill;
-    return samples < first ? 0 : 1 + (samples - first) / config->hop;
+    const size_t due = nrv_path_samples_due(path, samples);
+    return due < first ? 0 : 1 + (due - first) / config->hop;
 }
 
-size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *filtered,
-                        int8_t *windows, size_t *ends)
+size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal, int8_t *windows,
+                        size_t *ends)
 {
-    const size_t channels = path->config->channels;
-    const size_t size = NRV_PATH_WINDOW_LEN(path->config->window, channels);
-    size_t found = 0;
-    nrv_path_filter(path, counts, samples, filtered);
-    for (size_t i = 0; i < samples; i++) {
-        if (!take(path, filtered + i * channels))
+    const nrv_path_config_t *config = path->config;
+    const size_t size = nrv_path_window_len(config);
+    size_t end = path->phase ? config->decimation - path->phase : 0, found = 0;
+    const size_t due = nrv_path_filter(path, counts, samples, signal);
+    for (size_t i = 0; i < due; i++, end += config->decimation) {
+        if (!take(path, signal + i * config->outputs))
             continue;
         memcpy(windows, path->window, size);
         windows += size;
-        ends[found++] = i;
+        ends[found++] = end;
     }
     return found;
 }

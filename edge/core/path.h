@@ -1,9 +1,11 @@
-/* The signal path: counts of the converter -> filter cascade -> int8 -> window for the model.
+/* The signal path: counts of the converter -> stages (montage, filters, decimation) -> int8 -> window for the
+ * model.
  *
- * counts are clamped to the converter's range, raised by `shift` bits, filtered, and made int8 by
- * nrv_sat8(nrv_requantize(y, multiplier[c], -right_shift[c])). After a reset the first `settle` samples are
- * filtered but do not enter the window; the first window is complete `window` samples later, the next ones
- * every `hop` samples.
+ * Counts are clamped to the converter's range, raised by `shift` bits, and go through the stages, which give one
+ * filtered sample for `decimation` taken: for the first after a reset, then for every decimation-th. It is made
+ * int8 by nrv_sat8(nrv_requantize(y, multiplier[c], -right_shift[c])). After a reset the first `settle` filtered
+ * samples do not enter the window; the first window is complete `window` filtered samples later, the next ones
+ * every `hop`.
  */
 #ifndef NRV_PATH_H
 #define NRV_PATH_H
@@ -11,56 +13,70 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "biquad.h"
+#include "stage.h"
 
 typedef struct {
-    uint32_t settle;
-    uint32_t window;              /* samples, >= 1 */
-    uint32_t hop;                 /* samples, 1..window */
-    uint32_t saturated_run;       /* >= 1: so many samples on end at the converter's limits spoil a window */
-    uint8_t channels;             /* >= 1 */
-    uint8_t sections;             /* 0 for no filter */
-    uint8_t counts_bits;          /* 2..32; counts lie in -2^(bits-1) .. 2^(bits-1) - 1 */
-    uint8_t shift;                /* counts_bits + shift <= 32 */
-    const nrv_section_t *cascade; /* [sections] */
-    const int32_t *multiplier;    /* [channels] */
-    const uint8_t *right_shift;   /* [channels], 0..31 */
+    uint32_t settle;            /* filtered samples */
+    uint32_t window;            /* filtered samples, >= 1 */
+    uint32_t hop;               /* filtered samples, 1..window */
+    uint32_t decimation;        /* >= 1, the product of the stages' factors */
+    uint32_t saturated_run;     /* >= 1: so many samples on end at the converter's limits spoil a window */
+    uint8_t channels;           /* >= 1, of the counts */
+    uint8_t outputs;            /* >= 1, of filtered samples and windows */
+    uint8_t width;              /* the most channels before or after any stage */
+    uint8_t n_stages;
+    uint8_t counts_bits;        /* 2..32; counts lie in -2^(bits-1) .. 2^(bits-1) - 1 */
+    uint8_t shift;              /* counts_bits + shift <= 32 */
+    const nrv_stage_t *stages;  /* [n_stages] */
+    const int32_t *multiplier;  /* [outputs] */
+    const uint8_t *right_shift; /* [outputs], 0..31 */
 } nrv_path_config_t;
 
 typedef struct {
     const nrv_path_config_t *config;
     int32_t *state;
+    int32_t *sample;    /* the last filtered sample */
     int8_t *window;
-    uint32_t unsettled; /* samples yet to be kept out of the window */
-    uint32_t fill;      /* samples in the window */
+    uint32_t phase;     /* samples taken since the one that gave the last filtered sample; 0 at rest */
+    uint32_t unsettled; /* filtered samples yet to be kept out of the window */
+    uint32_t fill;      /* filtered samples in the window */
 } nrv_path_t;
 
-/* Sizes of the caller's buffers: int32 words of state (cascade and one filtered sample), bytes of window. */
-#define NRV_PATH_STATE_LEN(sections, channels) (NRV_CASCADE_STATE_LEN(sections, channels) + (size_t)(channels))
-#define NRV_PATH_WINDOW_LEN(window, channels) ((size_t)(window) * (size_t)(channels))
+/* What a push brought. */
+enum {
+    NRV_PATH_SAMPLE = 1, /* a filtered sample */
+    NRV_PATH_WINDOW = 2  /* which completed a window */
+};
+
+/* Sizes of the caller's buffers: int32 words of state, bytes of window. */
+size_t nrv_path_state_len(const nrv_path_config_t *config);
+size_t nrv_path_window_len(const nrv_path_config_t *config);
 
 /* Ties a path to its configuration and buffers, which must outlive it, and resets it. */
 void nrv_path_init(nrv_path_t *path, const nrv_path_config_t *config, int32_t *state, int8_t *window);
 void nrv_path_reset(nrv_path_t *path);
 
-/* Takes one sample, counts[channels]. Returns 1 when it completes a window, else 0. */
-int nrv_path_push(nrv_path_t *path, const int32_t *counts);
+/* Takes one sample, counts[channels]. Returns NRV_PATH_ bits. */
+unsigned nrv_path_push(nrv_path_t *path, const int32_t *counts);
 
-/* The window, int8 [window][channels], oldest sample first. Valid from a push that returned 1 to the next. */
+/* The window, int8 [window][outputs], oldest sample first. Valid from NRV_PATH_WINDOW to the next push. */
 const int8_t *nrv_path_window(const nrv_path_t *path);
 
-/* The sample last given to nrv_path_push, after the cascade, int32 [channels]. */
+/* The filtered sample, int32 [outputs]. Valid from NRV_PATH_SAMPLE to the next push. */
 const int32_t *nrv_path_filtered(const nrv_path_t *path);
 
-/* Bulk: filters counts[samples][channels] into filtered (same shape); nothing enters the window. */
-void nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *filtered);
+/* Filtered samples that so many more samples will give. */
+size_t nrv_path_samples_due(const nrv_path_t *path, size_t samples);
+
+/* Bulk: filters counts[samples][channels]; nothing enters the window. Returns the number of filtered samples,
+ * nrv_path_samples_due(path, samples); they are signal[that][outputs]. signal has room for samples x width. */
+size_t nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal);
 
 /* Bulk: the same as pushing counts[samples][channels] one by one. Copies every window completed to
- * windows[k][window][channels], and to ends[k] the position in counts of its last sample; these arrays hold
- * at least nrv_path_windows_due(path, samples). filtered[samples][channels] is filled on the way. Returns the
- * number of windows. */
-size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *filtered,
-                        int8_t *windows, size_t *ends);
+ * windows[k][window][outputs], and to ends[k] the position in counts of its last sample; these arrays hold
+ * at least nrv_path_windows_due(path, samples). signal as above. Returns the number of windows. */
+size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal, int8_t *windows,
+                        size_t *ends);
 size_t nrv_path_windows_due(const nrv_path_t *path, size_t samples);
 
 #endif

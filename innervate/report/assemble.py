@@ -15,6 +15,7 @@ from edge.firmware.boards import load_board
 from edge.firmware.build import Firmware
 from edge.messages import Info, Status
 from edge.signal_path import PathRunner, SignalPath
+from edge.stages import Cascade
 from innervate.replay import Replay, device_accuracies, device_classes
 from innervate.report.data import (
     NO_DECISION,
@@ -99,7 +100,7 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
     instructions = _instructions(evidence)
     compute_ms = (
         1000
-        * (status.model_max + status.decision_max + status.filter_max * result.bundle.signal_path.hop)
+        * (status.model_max + status.decision_max + status.filter_max * result.bundle.signal_path.hop_samples)
         / info.tick_hz
     )
     delay = budget(result.bundle.signal_path, result.bundle.rule, compute_ms)
@@ -159,7 +160,8 @@ def filter_response(path: SignalPath) -> FilterResponse:
     """Magnitude of the float design and of the integers that run, up to half the sampling rate."""
     freqs = np.geomspace(path.fs_hz / 5000, path.fs_hz / 2 * 0.999, 600)
     ideal = ideal_sos(path.filters, path.fs_hz)
-    integers = np.array([section.coefficients() for section in path.sections]).reshape(-1, 6)
+    sections = [s for stage in path.stages if isinstance(stage, Cascade) for s in stage.sections]
+    integers = np.array([section.coefficients() for section in sections]).reshape(-1, 6)
     return FilterResponse(freqs, _decibel(ideal, freqs, path.fs_hz), _decibel(integers, freqs, path.fs_hz))
 
 

@@ -32,6 +32,7 @@ static void send_info(void)
     memcpy(info.bundle_hash, nrv_bundle_hash, sizeof info.bundle_hash);
     memcpy(info.board, nrv_board_name, sizeof info.board);
     info.channels = NRV_CHANNELS;
+    info.outputs = NRV_OUTPUTS;
     info.window = NRV_WINDOW;
     info.hop = NRV_HOP;
     info.labels = NRV_LABELS;

@@ -7,8 +7,8 @@
 #include "config.h"
 
 static nrv_chain_t chain;
-static int32_t path_state[NRV_PATH_STATE_LEN(NRV_SECTIONS, NRV_CHANNELS)];
-static int8_t window[NRV_PATH_WINDOW_LEN(NRV_WINDOW, NRV_CHANNELS)] __attribute__((aligned(8)));
+static int32_t path_state[NRV_PATH_WORDS];
+static int8_t window[NRV_WINDOW * NRV_OUTPUTS] __attribute__((aligned(8)));
 static int8_t output[NRV_LABELS];
 static nrv_model_t model;
 
@@ -93,7 +93,7 @@ static void take(uint32_t index, const int32_t *counts)
     samples_taken++;
     last_samples = start;
     stale = false;
-    if (trace & NRV_TRACE_FILTERED)
+    if ((trace & NRV_TRACE_FILTERED) && (events & NRV_EV_SAMPLE))
         nrv_trace_filtered(index, nrv_path_filtered(&chain.path));
     if (events & NRV_EV_GAP) {
         nrv_model_reset(&model);

@@ -4,22 +4,22 @@
 #include "app.h"
 #include "config.h"
 
-#define FILTERED_MAX ((NRV_MAX_PAYLOAD - NRV_MSG_TRACE_FILTERED_SIZE) / (4u * NRV_CHANNELS))
+#define FILTERED_MAX ((NRV_MAX_PAYLOAD - NRV_MSG_TRACE_FILTERED_SIZE) / (4u * NRV_OUTPUTS))
 
 static uint8_t payload[NRV_MAX_PAYLOAD];
-static uint8_t filtered[FILTERED_MAX * 4u * NRV_CHANNELS];
+static uint8_t filtered[FILTERED_MAX * 4u * NRV_OUTPUTS];
 static uint8_t filtered_count;
 static uint32_t filtered_index;
 
 void nrv_trace_filtered(uint32_t index, const int32_t *sample)
 {
-    /* Samples of one frame are consecutive, unless a gap lies between. */
-    if (filtered_count == FILTERED_MAX || index != filtered_index + filtered_count)
+    /* Those of one frame come from samples `decimation` apart: a gap lies between others. */
+    if (filtered_count == FILTERED_MAX || index != filtered_index + filtered_count * nrv_path_config.decimation)
         nrv_trace_flush();
     if (filtered_count == 0)
         filtered_index = index;
-    uint8_t *to = filtered + filtered_count * 4u * NRV_CHANNELS;
-    for (size_t c = 0; c < NRV_CHANNELS; c++)
+    uint8_t *to = filtered + filtered_count * 4u * NRV_OUTPUTS;
+    for (size_t c = 0; c < NRV_OUTPUTS; c++)
         nrv_put(to + 4u * c, (uint32_t)sample[c], 4);
     filtered_count++;
 }
@@ -29,7 +29,7 @@ void nrv_trace_flush(void)
     if (filtered_count == 0)
         return;
     const nrv_trace_filtered_t message = {filtered_index, filtered_count, filtered,
-                                          filtered_count * 4u * NRV_CHANNELS};
+                                          filtered_count * 4u * NRV_OUTPUTS};
     filtered_count = 0;
     nrv_link_send(NRV_MSG_TRACE_FILTERED, payload, nrv_put_trace_filtered(payload, &message));
 }
