@@ -12,8 +12,33 @@ from pathlib import Path
 from cffi import FFI
 
 CORE = Path(__file__).parent
-HEADERS = ("biquad.h", "stage.h", "path.h", "decision.h", "chain.h", "frame.h")
-SOURCES = ("biquad.c", "stage.c", "path.c", "decision.c", "chain.c", "frame.c")
+HEADERS = (
+    "biquad.h",
+    "stage.h",
+    "path.h",
+    "decision.h",
+    "chain.h",
+    "frame.h",
+    "features_math.h",
+    "features_time.h",
+    "features_ar.h",
+    "features_spectrum.h",
+    "features.h",
+)
+SOURCES = (
+    "biquad.c",
+    "stage.c",
+    "path.c",
+    "decision.c",
+    "chain.c",
+    "frame.c",
+    "features_math.c",
+    "features_time.c",
+    "features_ar.c",
+    "features_sine.c",
+    "features_spectrum.c",
+    "features.c",
+)
 
 # fixed.h has no symbols to link to; these give Python the same code.
 EXTRA_DECLARATIONS = """

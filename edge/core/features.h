@@ -1,0 +1,91 @@
+/* Features of windows of int16 samples, in integers, for small classical models and quality gates.
+ *
+ * x[0..n-1] is one channel of a window, n from 1 to 4096; d its n - 1 first differences, e its n - 2 second
+ * ones; m its mean. "Nearest" is the formula's value rounded to nearest; what is looser says how much.
+ *
+ *  feature              formula                                     output      error
+ *  MAV                  sum |x| / n                                 Q8 counts   nearest
+ *  RMS                  sqrt(sum x^2 / n)                           Q8 counts   nearest +-1
+ *  VARIANCE             sum (x - m)^2 / (n - 1), 0 for n = 1        counts^2    nearest
+ *  WAVEFORM_LENGTH      sum |d|                                     counts      exact
+ *  LINE_LENGTH          sum |d| / (n - 1), 0 for n = 1              Q8 counts   nearest
+ *  ZERO_CROSSINGS       x[i] x[i+1] < 0 and |d[i]| >= threshold     count       exact
+ *  SLOPE_SIGN_CHANGES   d[i] d[i+1] < 0 and one |d| >= threshold    count       exact
+ *  WILLISON_AMPLITUDE   |d[i]| >= threshold                         count       exact
+ *  LOG_DETECTOR         exp(sum ln(max(|x|, 1)) / n)                Q8 counts   nearest +-1
+ *  ACTIVITY             var(x) = sum (x - m)^2 / n                  counts^2    nearest
+ *  MOBILITY             sqrt(var(d) / var(x)), 0 for var(x) = 0     Q16         nearest +-1
+ *  COMPLEXITY           mobility(d) / mobility(x), 0 for a          Q16         0.5 and 2^-28 of its value;
+ *                       denominator of 0                                        saturates at 2^15
+ *  AUTOREGRESSION       a[k] of x[i] = sum a[k] x[i-k] + noise      Q20         nearest +-1: features_ar.h
+ *  BAND_POWER           sum of power[first..last]                   counts^2    features_spectrum.h
+ *  LOG_BAND_POWER       log2 of it, -16 where it is less            Q16         features_spectrum.h
+ *  SPECTRAL_EDGE        frequency below which lies share / 65536    Q16 bins    at the result, the true share of
+ *                       of power[first..last]                                   T is off as a band power is
+ *  MEAN_FREQUENCY       sum k power[k] / sum power[k]               Q16 bins    N / 2 times that
+ *
+ * A bin k of SPECTRAL_EDGE spreads its power evenly from k - 1/2 to k + 1/2; share = 32768 gives the median
+ * frequency. Both frequencies are 0 where there is no power.
+ *
+ * Sources: Hudgins, Parker, Scott, "A new strategy for multifunction myoelectric control", IEEE TBME 40(1),
+ * 1993 (MAV, WAVEFORM_LENGTH, ZERO_CROSSINGS, SLOPE_SIGN_CHANGES); Phinyomark, Phukpattaranont, Limsakul,
+ * "Feature reduction and selection for EMG signal classification", Expert Systems with Applications 39(8), 2012
+ * (RMS, WILLISON_AMPLITUDE, LOG_DETECTOR, AUTOREGRESSION, MEAN_FREQUENCY, median frequency); Esteller, Echauz,
+ * Tcheng, Litt, Pless, "Line length: an efficient feature for seizure onset detection", EMBC 2001 (LINE_LENGTH);
+ * Hjorth, "EEG analysis based on time domain properties", Electroencephalography and Clinical Neurophysiology
+ * 29(3), 1970 (ACTIVITY, MOBILITY, COMPLEXITY).
+ */
+#ifndef NRV_FEATURES_H
+#define NRV_FEATURES_H
+
+#include "features_ar.h"
+#include "features_spectrum.h"
+#include "features_time.h"
+
+#define NRV_FEATURE_SAMPLES_MAX 4096
+
+typedef enum {
+    NRV_FEATURE_MAV = 0,
+    NRV_FEATURE_RMS,
+    NRV_FEATURE_VARIANCE,
+    NRV_FEATURE_WAVEFORM_LENGTH,
+    NRV_FEATURE_LINE_LENGTH,
+    NRV_FEATURE_ZERO_CROSSINGS,
+    NRV_FEATURE_SLOPE_SIGN_CHANGES,
+    NRV_FEATURE_WILLISON_AMPLITUDE,
+    NRV_FEATURE_LOG_DETECTOR,
+    NRV_FEATURE_ACTIVITY,
+    NRV_FEATURE_MOBILITY,
+    NRV_FEATURE_COMPLEXITY,
+    NRV_FEATURE_AUTOREGRESSION, /* `order` outputs, a[1] first; every other feature has one */
+    NRV_FEATURE_BAND_POWER,     /* from here on of the spectrum */
+    NRV_FEATURE_LOG_BAND_POWER,
+    NRV_FEATURE_SPECTRAL_EDGE,
+    NRV_FEATURE_MEAN_FREQUENCY
+} nrv_feature_kind_t;
+
+/* Each kind reads only its own parameters. */
+typedef struct {
+    uint8_t kind;         /* nrv_feature_kind_t */
+    uint8_t order;        /* AUTOREGRESSION: 1..NRV_AR_ORDER_MAX */
+    uint16_t threshold;   /* ZERO_CROSSINGS, SLOPE_SIGN_CHANGES, WILLISON_AMPLITUDE: counts */
+    uint16_t first, last; /* of the spectrum: bins, both included; first <= last <= length / 2 */
+    uint16_t share;       /* SPECTRAL_EDGE: 65536ths of the power, at least 1 */
+} nrv_feature_t;
+
+typedef struct {
+    const nrv_feature_t *features;
+    size_t count;
+    size_t length; /* of the transform: a power of two, 64..4096, >= samples; unused without its features */
+} nrv_feature_set_t;
+
+/* int32 values a channel. */
+size_t nrv_feature_outputs(const nrv_feature_set_t *set);
+
+/* Computes all features of each channel of window[samples][channels] into out[channels][outputs].
+ * `scratch` holds NRV_SPECTRUM_BINS(set->length) bins; it may be null where no feature is of the spectrum.
+ * Nothing is kept between calls. */
+void nrv_features_run(const nrv_feature_set_t *set, const int16_t *window, size_t samples, size_t channels,
+                      nrv_bin_t *scratch, int32_t *out);
+
+#endif
