@@ -23,7 +23,7 @@ HEADERS = (
     "features_time.h",
     "features_ar.h",
     "features_spectrum.h",
-    "features.h",
+    "feature_set.h",
 )
 SOURCES = (
     "biquad.c",
@@ -37,7 +37,7 @@ SOURCES = (
     "features_ar.c",
     "features_sine.c",
     "features_spectrum.c",
-    "features.c",
+    "feature_set.c",
 )
 
 # fixed.h has no symbols to link to; these give Python the same code.

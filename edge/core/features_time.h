@@ -1,4 +1,4 @@
-/* Features of one channel in the time domain; formulas, formats, bounds and sources: features.h. */
+/* Features of one channel in the time domain; formulas, formats, bounds and sources: feature_set.h. */
 #ifndef NRV_FEATURES_TIME_H
 #define NRV_FEATURES_TIME_H
 

@@ -35,8 +35,8 @@
  * Hjorth, "EEG analysis based on time domain properties", Electroencephalography and Clinical Neurophysiology
  * 29(3), 1970 (ACTIVITY, MOBILITY, COMPLEXITY).
  */
-#ifndef NRV_FEATURES_H
-#define NRV_FEATURES_H
+#ifndef NRV_FEATURE_SET_H
+#define NRV_FEATURE_SET_H
 
 #include "features_ar.h"
 #include "features_spectrum.h"

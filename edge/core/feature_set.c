@@ -1,4 +1,4 @@
-#include "features.h"
+#include "feature_set.h"
 
 static size_t outputs_of(const nrv_feature_t *feature)
 {
