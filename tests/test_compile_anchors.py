@@ -58,16 +58,16 @@ def test_native(anchors: Path, name: str) -> None:
 
 @pytest.mark.skipif(not available(), reason="needs arm-none-eabi-gcc and qemu-system-arm")
 @pytest.mark.parametrize(
-    ("name", "board"),
+    ("name", "board", "target"),
     [
-        *((n, "mps2-an386") for n in (*MACS, *VARIANTS)),
-        ("emg_cnn", "netduinoplus2"),
-        ("eegnet", "netduinoplus2"),
+        *((n, "mps2-an386", t) for n in (*MACS, *VARIANTS) for t in ("generic", "cortex-m4")),
+        ("emg_cnn", "netduinoplus2", "generic"),
+        ("eegnet", "netduinoplus2", "cortex-m4"),
     ],
 )
-def test_emulated(anchors: Path, tmp_path: Path, name: str, board: str) -> None:
+def test_emulated(anchors: Path, tmp_path: Path, name: str, board: str, target: str) -> None:
     assert board in BOARDS
-    report = emit((anchors / f"{name}.tflite").read_bytes(), name, tmp_path / name)
+    report = emit((anchors / f"{name}.tflite").read_bytes(), name, tmp_path / name, target)
     inputs, expected = vectors(anchors, name)
     result = run_windows(tmp_path / name, name, inputs[:3], board)
     assert np.array_equal(result.outputs, expected[:3])
@@ -85,11 +85,12 @@ def test_report(anchors: Path, tmp_path: Path, name: str, macs: int) -> None:
     assert report.arena_bytes == report.arena_lower_bound
 
 
-def test_sanitizers(anchors: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["generic", "cortex-m4"])
+def test_sanitizers(anchors: Path, tmp_path: Path, target: str) -> None:
     """No undefined behaviour and no access outside any array."""
     for name in ("emg_cnn_k1d", "eegnet", "acharya13"):
         folder = tmp_path / name
-        report = emit((anchors / f"{name}.tflite").read_bytes(), name, folder)
+        report = emit((anchors / f"{name}.tflite").read_bytes(), name, folder, target)
         inputs, expected = vectors(anchors, name)
         (folder / "main.c").write_text(MAIN.replace("NAME", name.upper()).replace("name", name))
         flags = [

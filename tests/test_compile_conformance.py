@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quantize.c99.arena import plan
 from quantize.c99.emitter import arena_buffers, write_sources
-from quantize.c99.kernels import family
+from quantize.c99.kernels import find_target
 from quantize.c99.lowering import lower
 from quantize.c99.shared import find_compiler
 from quantize.tflite_reader import read_model
@@ -20,6 +20,8 @@ from tests.tflite_maker import SAME, VALID, Maker
 
 BATCH = 100  # graphs in one library
 WINDOWS = 3  # inputs a graph
+# One target of each kernel family: on the host, instructions that it lacks are carried out in plain C.
+FAMILIES = ("generic", "cortex-m4")
 
 
 def reference(tflite: bytes, inputs: list[NDArray[np.int8]]) -> list[NDArray[np.int8]]:
@@ -37,15 +39,16 @@ def reference(tflite: bytes, inputs: list[NDArray[np.int8]]) -> list[NDArray[np.
 
 
 def build(
-    graphs: dict[str, bytes], folder: Path, *flags: str
+    graphs: dict[str, bytes], target: str, folder: Path, *flags: str
 ) -> tuple[ctypes.CDLL, dict[str, tuple[int, int, int]]]:
     """One library of many models, and (input size, output size, arena bytes) of each."""
     sources: set[str] = set()
     sizes = {}
+    family = find_target(target).family
     for name, tflite in graphs.items():
-        program = lower(read_model(tflite, name))
+        program = family.fitted(lower(read_model(tflite, name)))
         placed = plan(arena_buffers(program))
-        sources |= set(write_sources(program, name, folder, family("generic"), placed)[0])
+        sources |= set(write_sources(program, name, folder, family, placed)[0])
         tensors = program.model.tensors
         sizes[name] = (
             tensors[program.model.inputs[0]].size,
@@ -58,8 +61,8 @@ def build(
     return ctypes.CDLL(str(library)), sizes
 
 
-def compare(graphs: dict[str, bytes], folder: Path) -> None:
-    library, sizes = build(graphs, folder, "-O1")
+def compare(graphs: dict[str, bytes], target: str, folder: Path) -> None:
+    library, sizes = build(graphs, target, folder, "-O1")
     different = []
     for number, (name, tflite) in enumerate(graphs.items()):
         input_size, output_size, arena_size = sizes[name]
@@ -82,9 +85,10 @@ def compare(graphs: dict[str, bytes], folder: Path) -> None:
     assert not different, "\n".join(different)
 
 
+@pytest.mark.parametrize("target", FAMILIES)
 @pytest.mark.parametrize("first", range(0, 300, BATCH))
-def test_random_graphs(first: int, tmp_path: Path) -> None:
-    compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, tmp_path)
+def test_random_graphs(first: int, target: str, tmp_path: Path) -> None:
+    compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, target, tmp_path)
 
 
 def softmax(depth: int, scale: float, beta: float) -> bytes:
@@ -142,7 +146,8 @@ def same_convolution(width: int, kernel: int, stride: int, dilation: int) -> byt
     return maker.finish(maker.operator("CONV_2D", [source, weights, bias], target, **options))
 
 
-def test_extremes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", FAMILIES)
+def test_extremes(target: str, tmp_path: Path) -> None:
     graphs = [softmax(depth, 2.0**-e, 1.0) for depth in (1, 2, 300, 511) for e in (12, 8, 5, 2, -1)]
     graphs += [softmax(7, 0.0625, beta) for beta in (0.001, 100.0, 100_000.0)]
     graphs += [
@@ -161,10 +166,11 @@ def test_extremes(tmp_path: Path) -> None:
     graphs += [
         same_convolution(*shape) for shape in ((5, 11, 1, 1), (7, 5, 2, 3), (3, 9, 1, 4), (64, 33, 5, 1))
     ]
-    compare({f"extreme_{number}": tflite for number, tflite in enumerate(graphs)}, tmp_path)
+    compare({f"extreme_{number}": tflite for number, tflite in enumerate(graphs)}, target, tmp_path)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("target", FAMILIES)
 @pytest.mark.parametrize("first", range(1000, 6000, BATCH))
-def test_many_random_graphs(first: int, tmp_path: Path) -> None:
-    compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, tmp_path)
+def test_many_random_graphs(first: int, target: str, tmp_path: Path) -> None:
+    compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, target, tmp_path)

@@ -12,6 +12,7 @@ import numpy as np
 from edge.errors import InnervateError
 from edge.firmware.bench.emulator import BOARDS, run_windows
 from quantize.c99.emitter import emit
+from quantize.c99.kernels import TARGETS
 
 NAME = "model"
 HEAD = ("model", "MACs", "instructions", "per MAC", "code", "constants", "arena", "stack")
@@ -71,11 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m quantize.c99.bench", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--board", choices=sorted(BOARDS), default="mps2-an386")
+    parser.add_argument("--target", choices=TARGETS, default="cortex-m4")
     options = parser.parse_args(arguments)
     print("| " + " | ".join(HEAD) + " |\n|---" + "|---:" * (len(HEAD) - 1) + "|")
     for file in options.files:
         try:
-            print("| " + " | ".join(measure(file, options.board).row()) + " |", flush=True)
+            print("| " + " | ".join(measure(file, options.board, options.target).row()) + " |", flush=True)
         except (InnervateError, OSError) as error:
             print(error, file=sys.stderr)
             return 1

@@ -9,7 +9,7 @@ from edge.errors import InnervateError
 from quantize.c99 import toolchain
 from quantize.c99.arena import Buffer, Plan, plan
 from quantize.c99.folder import MARK, whole_folder
-from quantize.c99.kernels import CORE, Family, family
+from quantize.c99.kernels import CORE, Family, find_target
 from quantize.c99.lowering import lower
 from quantize.c99.program import Program
 from quantize.c99.report import ArenaBuffer, Layer, Report
@@ -121,25 +121,26 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
         tflite: the file's bytes.
         name: of the model: a C identifier, the prefix of everything in `NAME.h`.
         out: the folder to write; one written before is replaced, as a whole or not at all.
-        target: kernel family.
+        target: a key of `quantize.c99.kernels.TARGETS`.
         where: the file, for messages.
 
     Raises:
         InnervateError: the file, name or target cannot be used, or `out` holds something else.
     """
     _check_name(name)
-    kernels = family(target)
-    program = lower(read_model(tflite, where or f"{name}.tflite"))
+    processor = find_target(target)
+    kernels = processor.family
+    program = kernels.fitted(lower(read_model(tflite, where or f"{name}.tflite")))
     placed = plan(arena_buffers(program))
     model = program.model
     with whole_folder(out) as folder:
         sources, constant_bytes = write_sources(program, name, folder, kernels, placed)
-        (folder / "CMakeLists.txt").write_text(_cmake(name, sources, kernels.cflags))
+        (folder / "CMakeLists.txt").write_text(_cmake(name, sources, processor.cflags))
         report = Report(
             format=REPORT_FORMAT,
             name=name,
             target=target,
-            cflags=["-std=c99", *kernels.cflags],
+            cflags=["-std=c99", *processor.cflags],
             sources=sources,
             input_shapes=[list(model.tensors[i].shape) for i in model.inputs],
             output_shapes=[list(model.tensors[i].shape) for i in model.outputs],
@@ -149,7 +150,7 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
             arena_lower_bound=placed.bound,
             arena=_arena(program, placed),
             layers=_layers(program),
-            build=toolchain.measure(folder, sources, f"{name}_run", constant_bytes, kernels.cflags),
+            build=toolchain.measure(folder, sources, f"{name}_run", constant_bytes, processor.cflags),
         )
         (folder / MARK).write_text(json.dumps(report.to_json(), indent=1) + "\n")
     return report

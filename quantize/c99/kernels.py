@@ -1,9 +1,12 @@
-"""Kernel families: which function, parameter structure and files carry out a step."""
+"""Kernel families and targets: which function, parameter structure and files carry out a step, and where."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge.errors import InnervateError
+from quantize.c99 import dsp
+from quantize.c99.program import Program, Step
 
 CORE = Path(__file__).parents[2] / "edge" / "core"
 
@@ -18,16 +21,34 @@ class Kernel:
     files: tuple[str, ...]
 
 
+def _unchanged(step: Step) -> Step:
+    return step
+
+
 @dataclass(frozen=True)
 class Family:
-    """Kernels for one sort of processor, and the flags that build them for it."""
+    """Kernels for one sort of processor; `fit` exchanges a step for one of the family's own kernels."""
 
     kernels: dict[str, Kernel]
+    fit: Callable[[Step], Step] = _unchanged
+
+    def fitted(self, program: Program) -> Program:
+        """Return the program with this family's steps."""
+        return replace(program, steps=tuple(self.fit(step) for step in program.steps))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor: its kernels, and the flags that build them for it."""
+
+    family: Family
     cflags: tuple[str, ...]
 
 
 _WINDOWED = ("kernels/nrv_window.h", "kernels/nrv_clamp.h", "fixed.h")
 _FLAT = ("kernels/nrv_clamp.h", "fixed.h")
+_DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
+_DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", *_DSP)
 
 
 def _kernel(function: str, source: str, needs: tuple[str, ...], structure: str = "") -> Kernel:
@@ -35,30 +56,43 @@ def _kernel(function: str, source: str, needs: tuple[str, ...], structure: str =
     return Kernel(f"nrv_{function}", structure or f"nrv_{function}_t", f"nrv_{source}.h", files)
 
 
-FAMILIES = {
-    "generic": Family(
-        {
-            "add": _kernel("add", "add", _FLAT),
-            "average_pool": _kernel("average_pool", "pool", _WINDOWED, "nrv_pool_t"),
-            "conv2d": _kernel("conv2d", "conv2d", _WINDOWED),
-            "dense": _kernel("dense", "dense", ("kernels/nrv_clamp.h",)),
-            "depthwise": _kernel("depthwise", "depthwise", _WINDOWED),
-            "max_pool": _kernel("max_pool", "pool", _WINDOWED, "nrv_pool_t"),
-            "mean": _kernel("mean", "mean", _FLAT),
-            "pad": _kernel("pad", "pad", ()),
-            "softmax": _kernel("softmax", "softmax", _FLAT),
-        },
-        cflags=("-O2",),
-    ),
+GENERIC = Family(
+    {
+        "add": _kernel("add", "add", _FLAT),
+        "average_pool": _kernel("average_pool", "pool", _WINDOWED, "nrv_pool_t"),
+        "conv2d": _kernel("conv2d", "conv2d", _WINDOWED),
+        "dense": _kernel("dense", "dense", ("kernels/nrv_clamp.h",)),
+        "depthwise": _kernel("depthwise", "depthwise", _WINDOWED),
+        "max_pool": _kernel("max_pool", "pool", _WINDOWED, "nrv_pool_t"),
+        "mean": _kernel("mean", "mean", _FLAT),
+        "pad": _kernel("pad", "pad", ()),
+        "softmax": _kernel("softmax", "softmax", _FLAT),
+    },
+)
+
+# Arm's DSP extension: Armv7E-M and Armv8-M Mainline.
+DSP = Family(
+    {
+        **GENERIC.kernels,
+        "dsp_conv2d": _kernel("dsp_conv2d", "dsp_conv2d", ("kernels/nrv_window.h", *_DSP_MATRIX)),
+    },
+    dsp.fit,
+)
+
+TARGETS = {
+    "generic": Target(GENERIC, ("-O2",)),
+    "cortex-m4": Target(DSP, ("-O2", "-mcpu=cortex-m4", "-mthumb")),
+    "cortex-m7": Target(DSP, ("-O2", "-mcpu=cortex-m7", "-mthumb")),
+    "cortex-m33": Target(DSP, ("-O2", "-mcpu=cortex-m33", "-mthumb")),
 }
 
 
-def family(target: str) -> Family:
-    """Return a target's kernels.
+def find_target(name: str) -> Target:
+    """Return a target by its name.
 
     Raises:
         InnervateError: there is no such target.
     """
-    if target not in FAMILIES:
-        raise InnervateError(f"Unknown target '{target}'", "", f"Known targets: {', '.join(FAMILIES)}")
-    return FAMILIES[target]
+    if name not in TARGETS:
+        raise InnervateError(f"Unknown target '{name}'", "", f"Known targets: {', '.join(TARGETS)}")
+    return TARGETS[name]

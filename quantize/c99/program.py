@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from quantize.tflite_model import Model, Operator
 
 # Arrays become constants of the generated file, mappings nested structures, tuples C arrays.
-Value = int | NDArray[np.int8] | NDArray[np.int32] | NDArray[np.uint64] | Mapping[str, int] | tuple[int, ...]
+Value = int | NDArray[Any] | tuple[int, ...] | Mapping[str, "Value"]
 
 
 @dataclass(frozen=True, eq=False)

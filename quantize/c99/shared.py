@@ -11,7 +11,7 @@ from edge.engines.native import ABI_VERSION
 from edge.errors import InnervateError
 from quantize.c99.arena import plan
 from quantize.c99.emitter import arena_buffers, write_sources
-from quantize.c99.kernels import family
+from quantize.c99.kernels import GENERIC
 from quantize.c99.lowering import lower
 from quantize.c99.program import Program
 from quantize.tflite_reader import read_model
@@ -70,7 +70,7 @@ def build_shared(tflite: bytes) -> Path:
         )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        sources, _ = write_sources(program, NAME, folder, family("generic"), plan(arena_buffers(program)))
+        sources, _ = write_sources(program, NAME, folder, GENERIC, plan(arena_buffers(program)))
         (folder / "native_info.c").write_text(_info(program))
         version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
         digest = hashlib.sha256(repr((FLAGS, version)).encode())

@@ -101,7 +101,7 @@ class _Constants:
         self._known: dict[tuple[str, bytes], str] = {}
 
     def name(self, hint: str, array: np.ndarray) -> str:  # type: ignore[type-arg]
-        ctype = {"int8": "int8_t", "int32": "int32_t", "uint64": "uint64_t"}[str(array.dtype)]
+        ctype = f"{array.dtype}_t"
         key = (ctype, array.tobytes())
         if key not in self._known:
             self._known[key] = hint
@@ -131,20 +131,20 @@ def _wrapped(items: Sequence[str], indent: str = "    ") -> list[str]:
     return [*lines, line.rstrip()]
 
 
-def _member(name: str, value: Value, tag: str, constants: _Constants) -> list[str]:
-    """Write one designated initializer, `.name = value,`."""
+def _member(name: str, value: Value, tag: str, constants: _Constants) -> str:
+    """Write one designated initializer, `.name = value`."""
     if isinstance(value, np.ndarray):
-        return [f"    .{name} = {constants.name(f'{tag}_{name}', value)},"]
+        return f".{name} = {constants.name(f'{tag}_{name}', value)}"
     if isinstance(value, Mapping):
-        inner = [f".{key} = {_integer(number)}" for key, number in value.items()]
-        return [f"    .{name} = {{", *_wrapped(inner, " " * 8), "    },"]
+        inner = [_member(key, part, tag, constants) for key, part in value.items()]
+        return "\n".join([f".{name} = {{", *_wrapped(inner, " " * 8), "    }"])
     if isinstance(value, tuple):
-        return [f"    .{name} = {{{', '.join(_integer(v) for v in value)}}},"]
-    return [f"    .{name} = {_integer(value)},"]
+        return f".{name} = {{{', '.join(_integer(v) for v in value)}}}"
+    return f".{name} = {_integer(value)}"
 
 
 def _structure(step: Step, tag: str, family: Family, constants: _Constants) -> list[str]:
-    members = [line for k, v in step.parameters.items() for line in _member(k, v, tag, constants)]
+    members = [f"    {_member(k, v, tag, constants)}," for k, v in step.parameters.items()]
     return [f"static const {family.kernels[step.kernel].structure} {tag} = {{", *members, "};"]
 
 

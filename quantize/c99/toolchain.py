@@ -8,8 +8,10 @@ from pathlib import Path
 
 from quantize.c99.report import Build
 
-# The processor whose figures a report gives where its compiler is at hand; the host is second best.
-_CROSS = ("arm-none-eabi-gcc", ("-mcpu=cortex-m4", "-mthumb"))
+# The compiler whose figures a report gives where it is at hand, and the processor of targets that name none;
+# the host is second best.
+_CROSS = "arm-none-eabi-gcc"
+_PROCESSOR = ("-mcpu=cortex-m4", "-mthumb")
 _SECTIONS = re.compile(r"^\S*\.(text|rodata)\S*\s+(\d+)", re.MULTILINE)
 
 
@@ -22,7 +24,11 @@ def measure(
     folder: Path, sources: list[str], entry: str, constant_bytes: int, cflags: tuple[str, ...]
 ) -> Build | None:
     """Compile sources aside and read off code size and worst-case stack; None where no GCC is at hand."""
-    compiler, machine = _CROSS if shutil.which(_CROSS[0]) else ("gcc", ())
+    if shutil.which(_CROSS):
+        compiler, machine = _CROSS, () if any(flag.startswith("-mcpu") for flag in cflags) else _PROCESSOR
+    else:
+        compiler, machine = "gcc", ()
+        cflags = tuple(flag for flag in cflags if not flag.startswith("-m"))
     size = compiler.removesuffix("gcc") + "size"
     if shutil.which(compiler) is None or shutil.which(size) is None:
         return None

@@ -79,7 +79,7 @@ static int32_t reciprocal_one_plus(int32_t x)
 
 static int32_t exp_of_difference(const nrv_softmax_t *p, int32_t difference)
 {
-    return exp_negative(nrv_doubling_high_mul(difference * (1 << p->shift), p->multiplier));
+    return exp_negative(nrv_doubling_high_mul(difference * (int32_t)(UINT32_C(1) << p->shift), p->multiplier));
 }
 
 void nrv_softmax(const nrv_softmax_t *p, const int8_t *input, int8_t *output)
