@@ -25,7 +25,7 @@ from edge.wire import (
     message,
 )
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Version of this file's contents: raised whenever a message changes."""
 
 
@@ -47,6 +47,15 @@ class ErrorCode(IntEnum):
     NOT_STREAMING = 3
     WRONG_FRAGMENT = 4
     WRONG_WIDTH = 5
+    WRONG_CALIBRATION = 6
+    NOT_STORED = 7
+
+
+class CalibrationPhase(IntEnum):
+    """What the muscle is to do while the device gathers."""
+
+    REST = 0
+    MVC = 1
 
 
 class Trace(IntFlag):
@@ -83,12 +92,14 @@ class Start(Message):
 class Samples(Message):
     """``count`` samples of all channels, each a signed integer of ``width`` 1..4 bytes. Reply: Ack.
 
-    Decisions and traces that these samples bring come before the Ack.
+    ``lead_off``: bit c is set if the electrode of channel c was off during these samples, bit 31 if any from
+    channel 31 on was. Decisions and traces that these samples bring come before the Ack.
     """
 
     index: U32
     width: U8
     count: U8
+    lead_off: U32
     data: Tail
 
 
@@ -116,6 +127,40 @@ class Reset(Message):
 @message(0x07, to="device")
 class Stall(Message):
     """Stop kicking the watchdog, which must then restart the device; it answers nothing."""
+
+
+@message(0x08, to="device")
+class Calibrate(Message):
+    """Reset the chain and gather ``samples`` filtered samples of a phase, from sample index 0. Reply: Ack.
+
+    ``phase`` as in :class:`CalibrationPhase`, rest first; ``headroom`` (MVC) in 256ths as in
+    edge/core/calibration.h. Samples then bring CalibrationResults and no decisions, until Start.
+    """
+
+    phase: U8
+    headroom: U16
+    samples: U32
+
+
+@message(0x09, to="device")
+class GetCalibration(Message):
+    """Reply: CalibrationRecord, in pieces."""
+
+
+@message(0x0A, to="device")
+class SetCalibration(Message):
+    """A piece of a record (edge/core/calibration.h); offsets without gaps from 0. Ends a stream. Reply: Ack.
+
+    The last byte makes the device check, store and use it.
+    """
+
+    offset: U16
+    data: Tail
+
+
+@message(0x0B, to="device")
+class ClearCalibration(Message):
+    """Forget the calibration, the stored one too. Ends a stream. Reply: Ack."""
 
 
 # Device to host
@@ -204,7 +249,8 @@ class Status(Message):
     """Counters and times. Stack in bytes; times in ticks (Info.tick_hz), of the last and the slowest.
 
     Frames are counted since Hello, samples to decisions since Start. filter: one sample; model: one window;
-    decision: the rule. ``boots`` counts starts since power-on.
+    decision: the rule. ``windows_spoiled``: those whose quality forbade a decision. ``boots`` counts starts
+    since power-on.
     """
 
     frames_ok: U32
@@ -217,6 +263,7 @@ class Status(Message):
     samples_late: U32
     gaps: U32
     windows: U32
+    windows_spoiled: U32
     decisions: U32
     stack_used: U32
     stack_size: U32
@@ -237,6 +284,29 @@ class Refused(Message):
 
     code: U8
     seq: U16
+
+
+@message(0x8A, to="host")
+class CalibrationResult(Message):
+    """How far a phase is, and when ``gathered`` is all that was asked for, what came of it.
+
+    ``reason``: NRV_CALIBRATION_ of edge/core/calibration.h; 0 after the MVC phase: the calibration is stored
+    and in use. ``channel``: the one at fault.
+    """
+
+    phase: U8
+    reason: U8
+    channel: U8
+    gathered: U32
+
+
+@message(0x8B, to="host")
+class CalibrationRecord(Message):
+    """A piece of the record in use, of ``size`` bytes in all; 0 for the scale that was trained."""
+
+    size: U16
+    offset: U16
+    data: Tail
 
 
 # C
@@ -273,7 +343,12 @@ static inline uint64_t nrv_get(const uint8_t *from, size_t bytes) {
 def c_header() -> str:
     """Return messages.h: ids, structs, ``nrv_get_X`` to receive and ``nrv_put_X`` to send on the device."""
     parts = [_C_HEAD, f"#define NRV_PROTOCOL {PROTOCOL}u\n#define NRV_MAX_PAYLOAD {MAX_PAYLOAD}u\n"]
-    for prefix, enum in (("RESET", ResetCause), ("ERROR", ErrorCode), ("TRACE", Trace)):
+    for prefix, enum in (
+        ("RESET", ResetCause),
+        ("ERROR", ErrorCode),
+        ("PHASE", CalibrationPhase),
+        ("TRACE", Trace),
+    ):
         parts.append("".join(f"#define NRV_{prefix}_{m.name} {m.value}u\n" for m in enum))
     for cls in TYPES.values():
         name = _snake(cls.__name__)
