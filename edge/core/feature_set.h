@@ -1,28 +1,28 @@
 /* Features of windows of int16 samples, in integers, for small classical models and quality gates.
  *
  * x[0..n-1] is one channel of a window, n from 1 to 4096; d its n - 1 first differences, e its n - 2 second
- * ones; m its mean. "Nearest" is the formula's value rounded to nearest; what is looser says how much.
+ * ones; m its mean. The error is the greatest distance from the formula's value, in LSB of the output: 0.5 is
+ * that value rounded to nearest.
  *
  *  feature              formula                                     output      error
- *  MAV                  sum |x| / n                                 Q8 counts   nearest
- *  RMS                  sqrt(sum x^2 / n)                           Q8 counts   nearest +-1
- *  VARIANCE             sum (x - m)^2 / (n - 1), 0 for n = 1        counts^2    nearest
- *  WAVEFORM_LENGTH      sum |d|                                     counts      exact
- *  LINE_LENGTH          sum |d| / (n - 1), 0 for n = 1              Q8 counts   nearest
- *  ZERO_CROSSINGS       x[i] x[i+1] < 0 and |d[i]| >= threshold     count       exact
- *  SLOPE_SIGN_CHANGES   d[i] d[i+1] < 0 and one |d| >= threshold    count       exact
- *  WILLISON_AMPLITUDE   |d[i]| >= threshold                         count       exact
- *  LOG_DETECTOR         exp(sum ln(max(|x|, 1)) / n)                Q8 counts   nearest +-1
- *  ACTIVITY             var(x) = sum (x - m)^2 / n                  counts^2    nearest
- *  MOBILITY             sqrt(var(d) / var(x)), 0 for var(x) = 0     Q16         nearest +-1
- *  COMPLEXITY           mobility(d) / mobility(x), 0 for a          Q16         0.5 and 2^-28 of its value;
- *                       denominator of 0                                        saturates at 2^15
- *  AUTOREGRESSION       a[k] of x[i] = sum a[k] x[i-k] + noise      Q20         nearest +-1: features_ar.h
- *  BAND_POWER           sum of power[first..last]                   counts^2    features_spectrum.h
- *  LOG_BAND_POWER       log2 of it, -16 where it is less            Q16         features_spectrum.h
- *  SPECTRAL_EDGE        frequency below which lies share / 65536    Q16 bins    at the result, the true share of
- *                       of power[first..last]                                   T is off as a band power is
- *  MEAN_FREQUENCY       sum k power[k] / sum power[k]               Q16 bins    N / 2 times that
+ *  MAV                  sum |x| / n                                 Q8 counts   0.5
+ *  RMS                  sqrt(sum x^2 / n)                           Q8 counts   0.6
+ *  VARIANCE             sum (x - m)^2 / (n - 1), 0 for n = 1        counts^2    0.5
+ *  WAVEFORM_LENGTH      sum |d|                                     counts      0
+ *  LINE_LENGTH          sum |d| / (n - 1), 0 for n = 1              Q8 counts   0.5
+ *  ZERO_CROSSINGS       x[i] x[i+1] < 0 and |d[i]| >= threshold     number      0
+ *  SLOPE_SIGN_CHANGES   d[i] d[i+1] < 0 and one |d| >= threshold    number      0
+ *  WILLISON_AMPLITUDE   |d[i]| >= threshold                         number      0
+ *  LOG_DETECTOR         exp(sum ln(max(|x|, 1)) / n)                Q8 counts   0.7
+ *  ACTIVITY             var(x) = sum (x - m)^2 / n                  counts^2    0.5
+ *  MOBILITY             sqrt(var(d) / var(x)), 0 for var(x) = 0     Q16         0.6
+ *  COMPLEXITY           mobility(d) / mobility(x), 0 where that     Q16         0.6 below 2^9, then 2^-28 of the
+ *                       divides by 0                                            value; saturates at 2^15
+ *  AUTOREGRESSION       a[k] of x[i] = sum a[k] x[i-k] + noise      Q20         0.7, see features_ar.h
+ *  BAND_POWER           P = sum of power[first..last]               counts^2    see features_spectrum.h:
+ *  LOG_BAND_POWER       log2(P), -16 where that is less             Q16         with its bound B for P
+ *  SPECTRAL_EDGE        where share / 65536 of P lies below         Q16 bins    what truly lies below: by 2 B
+ *  MEAN_FREQUENCY       sum k power[k] / P                          Q16 bins    (last - first) B / (P - B) bins
  *
  * A bin k of SPECTRAL_EDGE spreads its power evenly from k - 1/2 to k + 1/2; share = 32768 gives the median
  * frequency. Both frequencies are 0 where there is no power.
