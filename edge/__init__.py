@@ -3,6 +3,7 @@
 from edge.chain import Chain, Event
 from edge.decision import Decision, DecisionRule, Flag
 from edge.errors import InnervateError
+from edge.features import Feature, FeatureSet
 from edge.signal_path import Filter, PathRunner, SignalPath
 from edge.stages import Cascade, Fir, Mix, Rectify, Section, Stage
 
@@ -12,6 +13,8 @@ __all__ = [
     "Decision",
     "DecisionRule",
     "Event",
+    "Feature",
+    "FeatureSet",
     "Filter",
     "Fir",
     "Flag",
