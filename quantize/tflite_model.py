@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Padding = Literal["SAME", "VALID"]
-Activation = Literal["NONE", "RELU", "RELU_N1_TO_1", "RELU6"]
+Activation = Literal["NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT"]
 _LABEL_LENGTH = 60
 
 
@@ -29,7 +29,10 @@ class Quantization:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """`data` is what a constant holds, shaped; None for what is computed or fed."""
+    """`data` is what a constant holds, shaped; None for what is computed or fed.
+
+    Of a type that numpy has no equal of (`STRING`, `INT4`, sparse ones) it is the stored bytes, uint8, flat.
+    """
 
     index: int
     name: str
@@ -38,6 +41,8 @@ class Tensor:
     quantization: Quantization | None
     data: NDArray[np.generic] | None
     variable: bool = False  # keeps its values between calls
+    dynamic: bool = False  # an extent is only known at run time; `shape` holds a guess for it
+    sparse: bool = False
 
     @property
     def label(self) -> str:
@@ -87,6 +92,7 @@ class DenseOptions:
     """FULLY_CONNECTED."""
 
     activation: Activation
+    shuffled: bool = False  # weights in a format for one kind of processor
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,38 @@ class AddOptions:
     """ADD."""
 
     activation: Activation
+
+
+@dataclass(frozen=True)
+class FusedOptions:
+    """CONCATENATION, DIV, L2_NORMALIZATION, MUL and SUB."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class LstmOptions:
+    """UNIDIRECTIONAL_SEQUENCE_LSTM; a clip of 0 is none."""
+
+    activation: Activation
+    cell_clip: float
+    projection_clip: float
+    time_major: bool
+
+
+@dataclass(frozen=True)
+class AxisOptions:
+    """PACK."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class StridedSliceOptions:
+    """STRIDED_SLICE: one bit an axis."""
+
+    ellipsis_mask: int
+    new_axis_mask: int
 
 
 @dataclass(frozen=True)
@@ -110,18 +148,32 @@ class SoftmaxOptions:
     beta: float
 
 
-Options = ConvOptions | PoolOptions | DenseOptions | AddOptions | MeanOptions | SoftmaxOptions | None
+Options = (
+    ConvOptions
+    | PoolOptions
+    | DenseOptions
+    | AddOptions
+    | FusedOptions
+    | LstmOptions
+    | AxisOptions
+    | StridedSliceOptions
+    | MeanOptions
+    | SoftmaxOptions
+    | None
+)
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One step; `inputs` and `outputs` index the model's tensors, -1 is an input left out."""
+    """One step; `inputs`, `outputs`, `intermediates` index the model's tensors, -1 is an input left out."""
 
     position: int  # from 0, in execution order
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Options
+    version: int = 1
+    intermediates: tuple[int, ...] = ()  # hold the quantization of values inside the operator
 
 
 @dataclass(frozen=True)
@@ -133,9 +185,11 @@ class Model:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     where: str  # file or other place it came from, for messages
+    subgraphs: tuple["Model", ...] = ()  # further graphs of the file, which its operators may call
 
     def place(self, operator: Operator) -> str:
         """How messages name an operator, e.g. `model.tflite, operator 3 of 6, MEAN, output 'x'`."""
         names = ", ".join(f"'{self.tensors[i].label}'" for i in operator.outputs)
-        place = f"operator {operator.position + 1} of {len(self.operators)}, {operator.name}, output {names}"
+        place = f"operator {operator.position + 1} of {len(self.operators)}, {operator.name}"
+        place += f", output {names}" if names else ""
         return f"{self.where}, {place}" if self.where else place

@@ -1,4 +1,4 @@
-"""The supported operators: what the schema calls their options, how to read them, what replaces others."""
+"""Operators' options: what the schema calls them and how to read those that a rule or the compiler needs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,32 +8,29 @@ from ai_edge_litert import schema_py_generated as schema
 from quantize.tflite_model import (
     Activation,
     AddOptions,
+    AxisOptions,
     ConvOptions,
     DenseOptions,
+    FusedOptions,
+    LstmOptions,
     MeanOptions,
     Options,
     Padding,
     PoolOptions,
     SoftmaxOptions,
+    StridedSliceOptions,
 )
 
 _PADDING: dict[int, Padding] = {0: "SAME", 1: "VALID"}
-_ACTIVATION: dict[int, Activation] = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
-_MAX_WINDOW = 1 << 16
-
-# What to do instead of an operator that is not supported.
-INSTEAD = {
-    "CONCATENATION": "Use ADD, or one wider convolution",
-    "DEQUANTIZE": "Convert with int8 inputs and outputs (full-integer quantization)",
-    "QUANTIZE": "Convert with int8 inputs and outputs (full-integer quantization)",
-    "EXPAND_DIMS": "Use RESHAPE",
-    "SQUEEZE": "Use RESHAPE",
-    "PADV2": "Use PAD, which fills with zero",
-    "SUM": "Use MEAN",
-    "TRANSPOSE": "Keep the layout NHWC throughout, so that nothing needs transposing",
-    "RELU": "Fuse it into the layer before",
-    "RELU6": "Fuse it into the layer before",
+_ACTIVATION: dict[int, Activation] = {
+    0: "NONE",
+    1: "RELU",
+    2: "RELU_N1_TO_1",
+    3: "RELU6",
+    4: "TANH",
+    5: "SIGN_BIT",
 }
+_MAX_WINDOW = 1 << 16
 
 
 class OptionsError(Exception):
@@ -78,38 +75,48 @@ def _pool(options: Any) -> PoolOptions:
     )
 
 
-def _dense(options: Any) -> DenseOptions:
-    if options.WeightsFormat() != 0:
-        raise OptionsError("the weights are in a shuffled format; only the default one is supported")
-    return DenseOptions(_activation(options))
+def _lstm(options: Any) -> LstmOptions:
+    return LstmOptions(
+        _activation(options), float(options.CellClip()), float(options.ProjClip()), bool(options.TimeMajor())
+    )
 
 
-# operator -> (the schema's options, what makes ours of them); None where nothing in them is needed
-_OPTIONS: dict[str, tuple[str, Callable[[Any], Options]] | None] = {
+# operator -> (the schema's options, what makes ours of them); all others have no options here
+_OPTIONS: dict[str, tuple[str, Callable[[Any], Options]]] = {
     "ADD": ("AddOptions", lambda o: AddOptions(_activation(o))),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _pool),
+    "CONCATENATION": ("ConcatenationOptions", lambda o: FusedOptions(_activation(o))),
     "CONV_2D": ("Conv2DOptions", _conv),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _conv),
-    "FULLY_CONNECTED": ("FullyConnectedOptions", _dense),
+    "DIV": ("DivOptions", lambda o: FusedOptions(_activation(o))),
+    "FULLY_CONNECTED": (
+        "FullyConnectedOptions",
+        lambda o: DenseOptions(_activation(o), o.WeightsFormat() != 0),
+    ),
+    "L2_NORMALIZATION": ("L2NormOptions", lambda o: FusedOptions(_activation(o))),
     "MAX_POOL_2D": ("Pool2DOptions", _pool),
     "MEAN": ("ReducerOptions", lambda o: MeanOptions(bool(o.KeepDims()))),
-    "PAD": None,
-    "RESHAPE": None,
+    "MUL": ("MulOptions", lambda o: FusedOptions(_activation(o))),
+    "PACK": ("PackOptions", lambda o: AxisOptions(int(o.Axis()))),
     "SOFTMAX": ("SoftmaxOptions", lambda o: SoftmaxOptions(float(o.Beta()))),
+    "STRIDED_SLICE": (
+        "StridedSliceOptions",
+        lambda o: StridedSliceOptions(int(o.EllipsisMask()), int(o.NewAxisMask())),
+    ),
+    "SUB": ("SubOptions", lambda o: FusedOptions(_activation(o))),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("UnidirectionalSequenceLSTMOptions", _lstm),
 }
-SUPPORTED = tuple(_OPTIONS)
 
 
 def read_options(name: str, operator: Any) -> Options:
-    """Read a supported operator's options out of its flatbuffer table.
+    """Read an operator's options out of its flatbuffer table.
 
     Raises:
         OptionsError: they are another operator's, or have values that do not exist.
     """
-    entry = _OPTIONS[name]
-    if entry is None:
+    if name not in _OPTIONS:
         return None
-    kind, convert = entry
+    kind, convert = _OPTIONS[name]
     union = operator.BuiltinOptions()
     if operator.BuiltinOptionsType() != getattr(schema.BuiltinOptions, kind) or union is None:
         raise OptionsError("its options are missing or another operator's")

@@ -1,4 +1,4 @@
-"""Reads an int8 `.tflite` file from bytes that may be damaged or hostile.
+"""Reads a `.tflite` file, whatever its operators, from bytes that may be damaged or hostile.
 
 The flatbuffer is walked with the lazy accessors of the schema module, never its object API, which would
 build whatever counts the file claims. Every vector is paid for from a budget proportional to the file's size,
@@ -7,6 +7,8 @@ so that neither time nor memory can run away; whatever else the accessors stumbl
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge.errors import InnervateError
 from quantize.tflite_model import Model, Operator, Quantization, Tensor, shortened
-from quantize.tflite_options import INSTEAD, SUPPORTED, OptionsError, read_options
+from quantize.tflite_options import OptionsError, read_options
 from quantize.tflite_rules import check_operators
 
 IDENTIFIER = b"TFL3"
@@ -25,15 +27,22 @@ MAX_ELEMENTS = 1 << 28  # of one tensor: far above any device this is for
 # Products and ratios of scales within these stay far from the ends of float64.
 MIN_SCALE, MAX_SCALE = 2.0**-100, 2.0**100
 _DTYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("?"),
+    "FLOAT16": np.dtype("<f2"),
+    "FLOAT32": np.dtype("<f4"),
+    "FLOAT64": np.dtype("<f8"),
     "INT8": np.dtype("<i1"),
+    "INT16": np.dtype("<i2"),
     "INT32": np.dtype("<i4"),
     "INT64": np.dtype("<i8"),
-    "FLOAT32": np.dtype("<f4"),
+    "UINT8": np.dtype("<u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
 }
 # What damaged offsets make the flatbuffer accessors raise.
 _STUMBLES = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError)
 _DAMAGED = "Use a file that TensorFlow Lite itself can run; this one is damaged or was not written whole"
-_STATIC = "Export the model with fixed shapes, batch included"
 _FULL_INT8 = "Convert it again as a plain full-integer model"
 
 
@@ -86,53 +95,39 @@ class _Walk:
         root = schema.Model.GetRootAs(self.data, 0)
         if root.Version() != SCHEMA_VERSION:
             raise _RefusedError(f"schema version {root.Version()} is not {SCHEMA_VERSION}")
-        if root.SubgraphsLength() != 1:
-            count = root.SubgraphsLength()
-            raise _RefusedError(
-                f"{count} subgraphs, but only files with exactly one are supported", _FULL_INT8
-            )
-        graph = root.Subgraphs(0)
         names = [self.operator_name(code) for code in self.tables(root, "OperatorCodes", "operator codes")]
-        tables = list(self.tables(graph, "Operators", "operators"))
-        if not tables:
-            raise _RefusedError("there are no operators")
-        self.check_supported(graph, tables, names)
         buffers = list(self.tables(root, "Buffers", "buffers"))
-        tensors = [self.tensor(i, t, buffers) for i, t in enumerate(self.tables(graph, "Tensors", "tensors"))]
-        operators = [self.operator(i, table, names, tensors) for i, table in enumerate(tables)]
-        inputs = tuple(self.vector(graph, "Inputs", "inputs"))
-        outputs = tuple(self.vector(graph, "Outputs", "outputs"))
-        model = Model(tuple(tensors), tuple(operators), inputs, outputs, self.where)
-        _check_order(model)
-        return model
+        graphs = [self.graph(g, names, buffers) for g in self.tables(root, "Subgraphs", "subgraphs")]
+        if not graphs:
+            raise _RefusedError("there is no graph")
+        _check_ends(graphs[0])
+        for graph in graphs:
+            _check_order(graph)
+        return replace(graphs[0], subgraphs=tuple(graphs[1:]), where=self.where)
 
-    def operator_name(self, code: Any) -> str:
+    def graph(self, table: Any, names: list[tuple[str, int]], buffers: list[Any]) -> Model:
+        tensors = [self.tensor(i, t, buffers) for i, t in enumerate(self.tables(table, "Tensors", "tensors"))]
+        operators = [
+            self.operator(i, t, names, tensors)
+            for i, t in enumerate(self.tables(table, "Operators", "operators"))
+        ]
+        ends = tuple(self.vector(table, "Inputs", "inputs")), tuple(self.vector(table, "Outputs", "outputs"))
+        for role, indices in zip(("input", "output"), ends, strict=True):
+            for index in indices:
+                if not 0 <= index < len(tensors):
+                    raise _RefusedError(f"graph {role} {index} is not a tensor; there are {len(tensors)}")
+        return Model(tuple(tensors), tuple(operators), *ends, where="")
+
+    def operator_name(self, code: Any) -> tuple[str, int]:
+        """Return an operator's name and version."""
         # Files before 2021 keep the code in a byte; newer ones repeat it there as far as it fits.
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         name = _OPERATOR_NAMES.get(number, f"operator code {number}")
-        return f"CUSTOM ({shortened(_text(code.CustomCode()))})" if name == "CUSTOM" else name
-
-    def check_supported(self, graph: Any, tables: list[Any], names: list[str]) -> None:
-        """Operators come before tensors: what is not supported often has odd tensors too."""
-        for position, table in enumerate(tables):
-            place = f"operator {position + 1} of {len(tables)}"
-            if not 0 <= table.OpcodeIndex() < len(names):
-                raise _RefusedError(
-                    f"{place} has operator code {table.OpcodeIndex()}, but there are {len(names)}"
-                )
-            name = names[table.OpcodeIndex()]
-            if name in SUPPORTED:
-                continue
-            place = f"{place}, {name}"
-            if table.OutputsLength() > 0 and 0 <= table.Outputs(0) < graph.TensorsLength():
-                place += f", output '{shortened(_text(graph.Tensors(table.Outputs(0)).Name()))}'"
-            raise InnervateError(
-                f"Unsupported operator {name}",
-                f"{self.where}, {place}" if self.where else place,
-                INSTEAD.get(
-                    name, f"Supported are {', '.join(SUPPORTED)}, all int8; build the model of these"
-                ),
-            )
+        if name == "CUSTOM":
+            custom = code.CustomCode() or b""
+            self.spend(len(custom), "operator names")
+            name = f"CUSTOM ({shortened(_text(custom))})"
+        return name, code.Version()
 
     def tensor(self, index: int, table: Any, buffers: list[Any]) -> Tensor:
         raw_name = table.Name() or b""
@@ -140,12 +135,14 @@ class _Walk:
         name = _text(raw_name) or f"tensor {index}"
         label = f"tensor '{shortened(name)}'"
         shape = self.shape(table, label)
-        if table.Sparsity() is not None:
-            raise _RefusedError(f"{label} is stored sparse, which is not supported", _FULL_INT8)
+        dynamic = -1 in self.vector(table, "ShapeSignature", f"the dimensions of {label}")
+        sparse = table.Sparsity() is not None
         dtype = _TYPE_NAMES.get(table.Type(), f"type {table.Type()}")
         quantization = self.quantization(table.Quantization(), label, shape)
-        content = self.content(table, buffers, label, shape, dtype)
-        return Tensor(index, name, shape, dtype, quantization, content, bool(table.IsVariable()))
+        data = self.data_of(table, buffers, label, shape, "" if sparse else dtype)
+        return Tensor(
+            index, name, shape, dtype, quantization, data, bool(table.IsVariable()), dynamic, sparse
+        )
 
     def shape(self, table: Any, label: str) -> tuple[int, ...]:
         shape = tuple(self.vector(table, "Shape", f"the dimensions of {label}"))
@@ -154,12 +151,10 @@ class _Walk:
         size = 1
         for extent in shape:
             size *= extent
-            if extent < 1 or size > MAX_ELEMENTS:
+            if extent < 0 or size > MAX_ELEMENTS:
                 raise _RefusedError(
-                    f"{label} has shape {list(shape)}; sizes must be static and positive", _STATIC
+                    f"{label} has shape {list(shape)}, but a tensor holds 0 to {MAX_ELEMENTS:,} elements"
                 )
-        if -1 in self.vector(table, "ShapeSignature", f"the dimensions of {label}"):
-            raise _RefusedError(f"{label} has a dimension that is only known at run time", _STATIC)
         return shape
 
     def quantization(self, table: Any, label: str, shape: tuple[int, ...]) -> Quantization | None:
@@ -179,7 +174,7 @@ class _Walk:
             raise _RefusedError(f"{label} has a scale that is not a positive, finite, ordinary number")
         return Quantization(scales, zeros, axis if count > 1 else 0)
 
-    def content(
+    def data_of(
         self, table: Any, buffers: list[Any], label: str, shape: tuple[int, ...], dtype: str
     ) -> NDArray[np.generic] | None:
         number = table.Buffer()
@@ -191,66 +186,99 @@ class _Walk:
         length = buffer.DataLength()
         if length == 0:
             return None
+        # Views, not copies: many tensors may share a buffer. frombuffer refuses what reaches beyond the file.
+        raw: NDArray[np.generic] = buffer.DataAsNumpy()
         if dtype not in _DTYPES:
-            wanted = ", ".join(_DTYPES)
-            raise _RefusedError(
-                f"the constant {label} is {dtype}, but only {wanted} are supported", _FULL_INT8
-            )
-        expected = int(np.prod(shape, dtype=np.int64)) * _DTYPES[dtype].itemsize
+            return raw
+        expected = prod(shape) * _DTYPES[dtype].itemsize
         if length != expected:
             raise _RefusedError(
                 f"{label} of shape {list(shape)} needs {expected} bytes, its buffer holds {length}"
             )
-        # frombuffer refuses what reaches beyond the file.
-        raw = buffer.DataAsNumpy().tobytes()
-        values: NDArray[np.generic] = np.frombuffer(raw, _DTYPES[dtype]).reshape(shape)
-        return values
+        return raw.view(_DTYPES[dtype]).reshape(shape)
 
-    def operator(self, position: int, table: Any, names: list[str], tensors: list[Tensor]) -> Operator:
-        name = names[table.OpcodeIndex()]
+    def operator(
+        self, position: int, table: Any, names: list[tuple[str, int]], tensors: list[Tensor]
+    ) -> Operator:
+        code = table.OpcodeIndex()
+        if not 0 <= code < len(names):
+            raise _RefusedError(
+                f"operator {position + 1} has operator code {code}, but there are {len(names)}"
+            )
+        name, version = names[code]
         place = f"operator {position + 1}, {name},"
-        inputs = tuple(self.vector(table, "Inputs", f"the inputs of {place}"))
-        outputs = tuple(self.vector(table, "Outputs", f"the outputs of {place}"))
-        for index in (*inputs, *outputs):
+        inputs, outputs, intermediates = (
+            tuple(self.vector(table, role, f"the {role.lower()} of {place}"))
+            for role in ("Inputs", "Outputs", "Intermediates")
+        )
+        for index in (*inputs, *outputs, *intermediates):
             if not -1 <= index < len(tensors):
                 raise _RefusedError(f"{place} refers to tensor {index}, but there are {len(tensors)}")
-        if -1 in outputs or not outputs:
-            raise _RefusedError(f"{place} has no output tensor")
+        if -1 in outputs:
+            raise _RefusedError(f"{place} leaves out an output")
         try:
-            return Operator(position, name, inputs, outputs, read_options(name, table))
+            options = read_options(name, table)
         except OptionsError as error:
             raise _RefusedError(f"{place} is not as it should be: {error}") from None
+        return Operator(position, name, inputs, outputs, options, version, intermediates)
 
 
-def _check_order(model: Model) -> None:
-    """Every tensor is made once, before it is used; this also rules out cycles."""
+def _check_ends(model: Model) -> None:
+    """The main graph does something with what it is fed."""
+    if not model.operators:
+        raise _RefusedError("there are no operators")
     for role, indices in (("input", model.inputs), ("output", model.outputs)):
         if not indices or len(set(indices)) != len(indices):
             raise _RefusedError(f"the graph has no {role}s, or one twice")
         for index in indices:
-            if not 0 <= index < len(model.tensors):
-                raise _RefusedError(f"graph {role} {index} is not a tensor; there are {len(model.tensors)}")
             if model.tensors[index].data is not None:
                 raise _RefusedError(f"graph {role} '{model.tensors[index].label}' is a constant")
-    ready = {t.index for t in model.tensors if t.data is not None} | set(model.inputs)
+
+
+def _check_order(model: Model) -> None:
+    """Every tensor is made once, before it is used; this also rules out cycles."""
+    made = {t.index for t in model.tensors if t.data is not None} | set(model.inputs)
+    # What holds nothing, or holds its values from call to call, needs nobody to make it.
+    ready = made | {t.index for t in model.tensors if t.variable or t.size == 0}
     for operator in model.operators:
         for index in operator.inputs:
             if index != -1 and index not in ready:
                 name = model.tensors[index].label
                 raise _RefusedError(f"{model.place(operator)} uses '{name}' before anything has made it")
         for index in operator.outputs:
-            if index in ready:
+            if index in made:
                 raise _RefusedError(
                     f"{model.place(operator)} writes '{model.tensors[index].label}' a second time"
                 )
+            made.add(index)
             ready.add(index)
     for index in model.outputs:
         if index not in ready:
             raise _RefusedError(f"no operator makes the graph output '{model.tensors[index].label}'")
 
 
+def read_file(data: bytes, where: str = "") -> Model:
+    """Read a `.tflite` file with any operators, types and shapes, and check that it hangs together.
+
+    Args:
+        data: the file's bytes.
+        where: the file's name, for messages.
+
+    Raises:
+        InnervateError: the file is damaged.
+    """
+    try:
+        return _Walk(bytes(data), where).model()
+    except _RefusedError as refused:
+        what = str(refused)
+        raise InnervateError(what[0].upper() + what[1:], where, refused.fix) from None
+    except _STUMBLES:
+        what = "Damaged TensorFlow Lite file: an offset points outside it"
+        raise InnervateError(what, where, _DAMAGED) from None
+
+
 def read_model(data: bytes, where: str = "") -> Model:
-    """Read and validate a `.tflite` file.
+    """Read a `.tflite` file that the compiler takes.
 
     Args:
         data: the file's bytes.
@@ -259,13 +287,6 @@ def read_model(data: bytes, where: str = "") -> Model:
     Raises:
         InnervateError: the file is damaged, not static int8, or has an operator that is not supported.
     """
-    try:
-        model = _Walk(bytes(data), where).model()
-    except _RefusedError as refused:
-        what = str(refused)
-        raise InnervateError(what[0].upper() + what[1:], where, refused.fix) from None
-    except _STUMBLES:
-        what = "Damaged TensorFlow Lite file: an offset points outside it"
-        raise InnervateError(what, where, _DAMAGED) from None
+    model = read_file(data, where)
     check_operators(model)
     return model

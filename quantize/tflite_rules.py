@@ -1,4 +1,4 @@
-"""What each supported operator demands of its tensors: types, shapes, quantization.
+"""Which operators the compiler supports, and what each demands of its tensors: types, shapes, quantization.
 
 The shape rules are TensorFlow's; the quantization rules are those of TFLite's int8 specification
 (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec) and of the checks in
@@ -10,10 +10,39 @@ from collections.abc import Callable
 import numpy as np
 
 from edge.errors import InnervateError
-from quantize.tflite_model import ConvOptions, Model, Operator, Padding, PoolOptions, SoftmaxOptions, Tensor
+from quantize.tflite_model import (
+    ConvOptions,
+    DenseOptions,
+    Model,
+    Operator,
+    Padding,
+    PoolOptions,
+    SoftmaxOptions,
+    Tensor,
+)
 
 # The reference softmax stops the process where its sum of exponentials, each at most 1, reaches 512.
 SOFTMAX_MAX_DEPTH = 511
+ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
+# Constants may be shared, as by the steps of an unrolled loop; beyond this, work would no longer be in
+# proportion to the file.
+MAX_CONSTANT_USE = 1 << 30  # bytes
+_STATIC = "Export the model with fixed shapes, batch included"
+_FULL_INT8 = "Convert it again as a plain full-integer model"
+
+# What to do instead of an operator that is not supported.
+INSTEAD = {
+    "CONCATENATION": "Use ADD, or one wider convolution",
+    "DEQUANTIZE": "Convert with int8 inputs and outputs (full-integer quantization)",
+    "QUANTIZE": "Convert with int8 inputs and outputs (full-integer quantization)",
+    "EXPAND_DIMS": "Use RESHAPE",
+    "SQUEEZE": "Use RESHAPE",
+    "PADV2": "Use PAD, which fills with zero",
+    "SUM": "Use MEAN",
+    "TRANSPOSE": "Keep the layout NHWC throughout, so that nothing needs transposing",
+    "RELU": "Fuse it into the layer before",
+    "RELU6": "Fuse it into the layer before",
+}
 
 
 class _Checker:
@@ -26,6 +55,12 @@ class _Checker:
     def require(self, condition: bool, what: str, fix: str = "") -> None:
         if not condition:
             raise InnervateError(what[0].upper() + what[1:], self.model.place(self.operator), fix)
+
+    def activation_is_one_of_ours(self) -> None:
+        activation = getattr(self.operator.options, "activation", "NONE")
+        self.require(
+            activation in ACTIVATIONS, f"fused activation {activation} is none of {', '.join(ACTIVATIONS)}"
+        )
 
     def arity(self, least: int, most: int) -> None:
         count = len(self.operator.inputs)
@@ -184,6 +219,11 @@ def _depthwise_conv_2d(c: _Checker) -> None:
 def _fully_connected(c: _Checker) -> None:
     c.arity(2, 3)
     source = c.activation(c.input(0))
+    assert isinstance(c.operator.options, DenseOptions)
+    c.require(
+        not c.operator.options.shuffled,
+        "the weights are in a shuffled format; only the default one is supported",
+    )
     weights = c.weights(c.input(1), 2, 0)
     units, depth = weights.shape
     c.require(
@@ -295,9 +335,59 @@ _RULES: dict[str, Callable[[_Checker], None]] = {
 }
 
 
+SUPPORTED = tuple(_RULES)
+
+
+def _check_tensor(model: Model, tensor: Tensor) -> None:
+    where = ", ".join(filter(None, (model.where, f"tensor '{tensor.label}'")))
+    if tensor.dynamic:
+        raise InnervateError("A dimension is only known at run time", where, _STATIC)
+    if not all(tensor.shape):
+        raise InnervateError(f"The shape {list(tensor.shape)} holds nothing", where, _STATIC)
+    if tensor.sparse:
+        raise InnervateError("The constant is stored sparse, which is not supported", where, _FULL_INT8)
+
+
+def check_supported(model: Model, operator: Operator) -> None:
+    """Raise InnervateError where the compiler does not know an operator."""
+    if operator.name not in _RULES:
+        fix = f"Supported are {', '.join(SUPPORTED)}, all int8; build the model of these"
+        raise InnervateError(
+            f"Unsupported operator {operator.name}", model.place(operator), INSTEAD.get(operator.name, fix)
+        )
+
+
+def check_operator(model: Model, operator: Operator) -> None:
+    """Raise InnervateError where the compiler does not take an operator, or its tensors break its rules."""
+    check_supported(model, operator)
+    for index in (*operator.inputs, *operator.outputs):
+        if index != -1:
+            _check_tensor(model, model.tensors[index])
+    checker = _Checker(model, operator)
+    checker.activation_is_one_of_ours()
+    _RULES[operator.name](checker)
+    checker.activation(checker.output)
+
+
 def check_operators(model: Model) -> None:
-    """Raise InnervateError, naming the operator, where one's tensors break its rules."""
+    """Raise InnervateError where the compiler does not take a model.
+
+    Operators come before tensors: what is not supported often has odd tensors too.
+    """
+    if model.subgraphs:
+        raise InnervateError(
+            f"{1 + len(model.subgraphs)} subgraphs, but only files with exactly one are supported",
+            model.where,
+            _FULL_INT8,
+        )
     for operator in model.operators:
-        checker = _Checker(model, operator)
-        _RULES[operator.name](checker)
-        checker.activation(checker.output)
+        check_supported(model, operator)
+    for tensor in model.tensors:
+        _check_tensor(model, tensor)
+    used = [model.tensors[i].data for operator in model.operators for i in operator.inputs if i != -1]
+    if sum(data.nbytes for data in used if data is not None) > MAX_CONSTANT_USE:
+        raise InnervateError(
+            f"The operators use more than {MAX_CONSTANT_USE:,} bytes of constants in all", model.where
+        )
+    for operator in model.operators:
+        check_operator(model, operator)
