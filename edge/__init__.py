@@ -4,7 +4,9 @@ from edge.chain import Chain, Event
 from edge.decision import Decision, DecisionRule, Flag
 from edge.errors import InnervateError
 from edge.features import Feature, FeatureSet
-from edge.signal_path import Filter, PathRunner, SignalPath
+from edge.quality import Gates
+from edge.filters import Filter
+from edge.signal_path import PathRunner, SignalPath
 from edge.stages import Cascade, Fir, Mix, Rectify, Section, Stage
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "Filter",
     "Fir",
     "Flag",
+    "Gates",
     "InnervateError",
     "Mix",
     "PathRunner",

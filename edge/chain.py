@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge._core import ffi, lib
 from edge.decision import Decision, DecisionRule, rule_config
+from edge.quality import checked_lead_off
 from edge.signal_path import SignalPath, checked_counts, int32_pointer, path_buffers, path_config
 
 
@@ -45,6 +46,7 @@ class Chain:
         self._rule = rule_config(rule, classes)
         self._words, self._window = path_buffers(self._config)
         self._chain = ffi.new("nrv_chain_t *")
+        self._quality = ffi.new("nrv_channel_quality_t[]", len(path.channels))
         self._decision = ffi.new("nrv_decision_t *")
         lib.nrv_chain_init(
             self._chain,
@@ -52,6 +54,7 @@ class Chain:
             self._rule,
             ffi.from_buffer("int32_t[]", self._words, require_writable=True),
             ffi.from_buffer("int8_t[]", self._window, require_writable=True),
+            self._quality,
         )
 
     @property
@@ -74,11 +77,18 @@ class Chain:
         """Samples ignored since the last reset because they came twice or too late."""
         return int(self._chain.late)
 
+    @property
+    def spoiled(self) -> int:
+        """Windows since the last reset whose quality forbade a decision."""
+        return int(self._chain.spoiled)
+
     def reset(self) -> None:
         """Go back to the start: filters, window, votes and counters."""
         lib.nrv_chain_reset(self._chain)
 
-    def feed(self, counts: NDArray[np.integer[Any]], first_index: int | None = None) -> Iterator[Event]:
+    def feed(
+        self, counts: NDArray[np.integer[Any]], first_index: int | None = None, lead_off: int = 0
+    ) -> Iterator[Event]:
         """Push counts [n, channels] and yield at each sample that brings a gap or a window.
 
         Both may come at once (a window of one sample); the gap is then the earlier. The samples after the
@@ -87,22 +97,26 @@ class Chain:
         Args:
             counts: integers [n, channels].
             first_index: index of counts[0], modulo 2^32; None for the one expected.
+            lead_off: what the front end says of the electrodes during these samples: bit c set, that of
+                channel c is off; bit 31 stands for all from channel 31 on.
 
         Raises:
-            InnervateError: another number of channels, or values that are not integers.
+            InnervateError: another number of channels, values that are not integers, or lead_off of more than
+                32 bits.
         """
         counts = checked_counts(counts, len(self.path.channels))
+        lead_off = checked_lead_off(lead_off)
         index = self.expected if first_index is None else first_index
         used = ffi.new("size_t *")
         start = 0
         while start < len(counts):
             rest = counts[start:]
             events = lib.nrv_chain_feed(
-                self._chain, (index + start) & 0xFFFFFFFF, int32_pointer(rest), len(rest), used
+                self._chain, (index + start) & 0xFFFFFFFF, int32_pointer(rest), len(rest), lead_off, used
             )
             start += used[0]
-            if events & (lib.NRV_EV_WINDOW | lib.NRV_EV_GAP):
-                yield Event(events)
+            if event := events & (lib.NRV_EV_WINDOW | lib.NRV_EV_GAP):
+                yield Event(event)
 
     def decide(self, output: NDArray[np.int8], compute_us: float | None = None) -> Decision:
         """Decide on the window just completed from the model's int8 output [classes]; once per window."""

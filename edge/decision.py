@@ -16,13 +16,18 @@ NO_LABEL: int = lib.NRV_NO_LABEL
 
 
 class Flag(enum.IntFlag):
-    """Why there is no label."""
+    """Why there is no label; gates of quality that only inform are said beside one."""
 
     REJECTED = lib.NRV_FLAG_REJECTED
     GAP = lib.NRV_FLAG_GAP
     STALE = lib.NRV_FLAG_STALE
     SATURATED = lib.NRV_FLAG_SATURATED
     NO_MAJORITY = lib.NRV_FLAG_NO_MAJORITY
+    FLAT = lib.NRV_FLAG_FLAT
+    SLOPE = lib.NRV_FLAG_SLOPE
+    AMPLITUDE = lib.NRV_FLAG_AMPLITUDE
+    MAINS = lib.NRV_FLAG_MAINS
+    LEAD_OFF = lib.NRV_FLAG_LEAD_OFF
 
 
 class DecisionRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +74,7 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sample_index: index of the last sample taken, modulo 2^32.
         label: class, or None for no decision.
         confidence: probability 0..255/256 of the likeliest class of this window, decided or not.
-        flags: bits of Flag; 0 where there is a label.
+        flags: bits of Flag: why there is no label. Beside a label only those of gates that inform.
         compute_us: time the model took, where it was measured.
     """
 
@@ -79,6 +84,11 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: float
     flags: int
     compute_us: float | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Names of the flags, for people."""
+        return tuple(flag.name.lower().replace("_", " ") for flag in Flag(self.flags) if flag.name)
 
     @classmethod
     def from_core(cls, decision: Any, compute_us: float | None = None) -> Decision:

@@ -135,7 +135,7 @@ class Link:
         self._confirm(self.send(Start(int(trace), stale_hops)))
 
     def stream(
-        self, counts: NDArray[np.integer[Any]], first_index: int = 0, chunk: int = 255
+        self, counts: NDArray[np.integer[Any]], first_index: int = 0, chunk: int = 255, lead_off: int = 0
     ) -> Iterator[Decision | Traced]:
         """Send counts [n, channels] and yield what the device makes of them, until it has dealt with all.
 
@@ -143,12 +143,13 @@ class Link:
             counts: integers of at most 32 bits.
             first_index: sample index of counts[0], modulo 2^32.
             chunk: samples to a frame, at most.
+            lead_off: bit c: the electrode of channel c was off during these samples.
 
         Raises:
             InnervateError: the device vanished, restarted in mid-stream or fell silent.
         """
         info = self._known()
-        waiting = deque(pack_samples(counts, first_index, chunk))
+        waiting = deque(pack_samples(counts, first_index, chunk, lead_off))
         under_way: deque[tuple[int, int]] = deque()  # sequence number, size
         progress = time.monotonic()
         while waiting or under_way:
@@ -358,7 +359,7 @@ def _append(pieces: bytearray, offset: int, data: bytes, whole: int) -> None:
 
 
 def pack_samples(
-    counts: NDArray[np.integer[Any]], first_index: int = 0, chunk: int = 255
+    counts: NDArray[np.integer[Any]], first_index: int = 0, chunk: int = 255, lead_off: int = 0
 ) -> Iterator[Samples]:
     """Cut counts [n, channels] into messages, each value in as few bytes as all of them need."""
     low, high = (int(counts.min()), int(counts.max())) if counts.size else (0, 0)
@@ -368,4 +369,4 @@ def pack_samples(
     raw = np.ascontiguousarray(counts, "<i4").view(np.uint8).reshape(*counts.shape, 4)[:, :, :width]
     for at in range(0, len(counts), step):
         piece = raw[at : at + step]
-        yield Samples((first_index + at) & 0xFFFFFFFF, width, len(piece), piece.tobytes())
+        yield Samples((first_index + at) & 0xFFFFFFFF, width, len(piece), lead_off, piece.tobytes())

@@ -49,19 +49,26 @@ class Pipeline:
         """Samples ignored since the last reset because they came twice or too late."""
         return self._chain.late
 
-    def push(self, counts: ArrayLike, first_index: int | None = None) -> list[Decision]:
+    @property
+    def spoiled(self) -> int:
+        """Windows since the last reset whose quality forbade a decision."""
+        return self._chain.spoiled
+
+    def push(self, counts: ArrayLike, first_index: int | None = None, lead_off: int = 0) -> list[Decision]:
         """Take counts [n, channels] and return the decisions they bring, in order.
 
         Args:
             counts: integers; one sample may be given as [channels].
             first_index: index of the first sample, modulo 2^32; None for the one expected next.
+            lead_off: bit c: the front end says that the electrode of channel c was off, as for `Chain.feed`.
 
         Raises:
-            InnervateError: values that are not integers (NaN, microvolts), or another number of channels.
+            InnervateError: values that are not integers (NaN, microvolts), another number of channels, or
+                lead_off of more than 32 bits.
         """
         samples = self._samples(counts)
         decisions: list[Decision] = []
-        for event in self._chain.feed(samples, first_index):
+        for event in self._chain.feed(samples, first_index, lead_off):
             if event & Event.GAP:
                 decisions.append(self._chain.gap())
             if event & Event.WINDOW:

@@ -8,7 +8,7 @@ checks the numbers and hands them over.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,27 +16,13 @@ from numpy.typing import NDArray
 
 from edge._core import ffi, lib
 from edge.errors import InnervateError
+from edge.filters import Filter as Filter
+from edge.quality import Gates
 from edge.stages import CHANNELS_MAX, Stage, check, stages_config
 
 _INT32_MAX = (1 << 31) - 1
 _STAGES_MAX = 32
 _SAMPLES_MAX = 1 << 24
-
-
-class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A filter as people write it in a task file.
-
-    Attributes:
-        kind: what passes; `notch` stops edges_hz[0].
-        edges_hz: one frequency, or two for `bandpass`.
-        order: of the Butterworth prototype (a band-pass has twice as many poles); not used by `notch`.
-        q: width of a notch: edges_hz[0] / q Hz at -3 dB.
-    """
-
-    kind: Literal["highpass", "lowpass", "bandpass", "notch"]
-    edges_hz: tuple[float, ...]
-    order: int = 2
-    q: float = 30.0
 
 
 class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,8 +42,7 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         hop: filtered samples from the end of one window to the end of the next.
         multiplier: per filtered channel, for int8 = requantize(filtered, multiplier, -right_shift).
         right_shift: per filtered channel.
-        saturated_run: so many samples on end with a count at a limit of the converter spoil a window. 1 for
-            any; clipped peaks of a strong muscle last a sample or two, a lost electrode stays.
+        gates: which windows are not fit to decide on.
     """
 
     channels: tuple[str, ...]
@@ -73,7 +58,7 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hop: int
     multiplier: tuple[int, ...]
     right_shift: tuple[int, ...]
-    saturated_run: int = 1
+    gates: Gates = Gates()
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -138,16 +123,14 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         check(0 <= self.settle <= _SAMPLES_MAX, "settle", f"must be 0 to {_SAMPLES_MAX} samples")
         check(1 <= self.window <= _SAMPLES_MAX, "window", f"must be 1 to {_SAMPLES_MAX} samples")
         check(1 <= self.hop <= self.window, "hop", f"must be 1 to the window ({self.window} samples)")
-        check(
-            1 <= self.saturated_run <= _SAMPLES_MAX, "saturated_run", f"must be 1 to {_SAMPLES_MAX} samples"
-        )
+        self.gates.validate()
         check(len(self.stages) <= _STAGES_MAX, "stages", f"must be at most {_STAGES_MAX}")
         names = self.channels
         for i, stage in enumerate(self.stages):
             stage.validate(f"stages[{i}]", names)
             names = stage.outputs(names)
         count = len(names)
-        check(self.decimation <= _SAMPLES_MAX, "stages", "decimate too far")
+        check(self.samples_for(1) <= _INT32_MAX, "stages", "decimate too far")
         for name, low, high in (("multiplier", 0, _INT32_MAX), ("right_shift", 0, 31)):
             values = getattr(self, name)
             check(len(values) == count, name, f"must have one value per channel ({count}), not {len(values)}")
@@ -183,7 +166,7 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
             "window": path.window,
             "hop": path.hop,
             "decimation": path.decimation,
-            "saturated_run": path.saturated_run,
+            "gates": path.gates.fields(),
             "channels": len(path.channels),
             "outputs": widths[-1],
             "width": max(widths),

@@ -121,7 +121,7 @@ class Line:
 
     def settle(self) -> None:
         """Send the burst, closed by a frame that must get through, and wait for its Ack."""
-        sequence, frame = self.link.frame(Samples(0, 1, 0, b""))
+        sequence, frame = self.link.frame(Samples(0, 1, 0, 0, b""))
         self.sent[frame[:-1]] = sequence
         # The zero ends a frame that lost its own; what is held comes late.
         data = bytes(self._burst) + b"\0" + frame + (self._held or b"")

@@ -98,12 +98,12 @@ def test_refuses_nonsense(link: Link, bundle: Bundle) -> None:
 
     nonsense: list[tuple[wire.Message, ErrorCode]] = [
         (Unknown(), ErrorCode.UNKNOWN_TYPE),
-        (Samples(0, 5, 1, bytes(5 * channels)), ErrorCode.WRONG_WIDTH),
-        (Samples(0, 0, 1, b""), ErrorCode.WRONG_WIDTH),
-        (Samples(0, 1, 1, bytes(channels + 1)), ErrorCode.WRONG_LENGTH),
-        (Samples(0, 1, 2, bytes(channels)), ErrorCode.WRONG_LENGTH),
+        (Samples(0, 5, 1, 0, bytes(5 * channels)), ErrorCode.WRONG_WIDTH),
+        (Samples(0, 0, 1, 0, b""), ErrorCode.WRONG_WIDTH),
+        (Samples(0, 1, 1, 0, bytes(channels + 1)), ErrorCode.WRONG_LENGTH),
+        (Samples(0, 1, 2, 0, bytes(channels)), ErrorCode.WRONG_LENGTH),
         (RunModel(1, b"x"), ErrorCode.WRONG_FRAGMENT),
-        (Samples(0, 1, 1, bytes(channels)), ErrorCode.NOT_STREAMING),
+        (Samples(0, 1, 1, 0, bytes(channels)), ErrorCode.NOT_STREAMING),
     ]
     for message, code in nonsense:
         sequence = link.send(message)

@@ -98,10 +98,10 @@ def golden_counts(recordings: Sequence[NDArray[np.int32]], path: SignalPath) -> 
     limit = 1 << (path.counts_bits - 1)
     settle = path.settle * path.decimation
     at = settle + (len(counts) - settle) * 5 // 8
-    burst = counts[at : at + max(path.window_samples // 2, path.saturated_run)]
+    burst = counts[at : at + max(path.window_samples // 2, path.gates.saturated_run)]
     burst *= BURST_GAIN
     np.clip(burst, -limit + 1, limit - 2, out=burst)
-    burst[-path.saturated_run :, 0] = limit - 1
+    burst[-path.gates.saturated_run :, 0] = limit - 1
     return np.ascontiguousarray(counts, np.int32)
 
 

@@ -1,6 +1,6 @@
 """Small signal paths for the tests of the core."""
 
-from edge import Cascade, Section, SignalPath, Stage
+from edge import Cascade, Gates, Section, SignalPath, Stage
 
 
 def path_of(
@@ -13,7 +13,7 @@ def path_of(
     window: int = 4,
     hop: int = 2,
     right_shift: int = 8,
-    saturated_run: int = 1,
+    gates: Gates = Gates(),
 ) -> SignalPath:
     """A path at 1000 Hz that scales every channel by 2^-(right_shift + 1)."""
     outputs = channels
@@ -33,7 +33,7 @@ def path_of(
         hop=hop,
         multiplier=(1 << 30,) * outputs,
         right_shift=(right_shift,) * outputs,
-        saturated_run=saturated_run,
+        gates=gates,
     )
 
 

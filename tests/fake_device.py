@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +22,7 @@ def obedient(device: "FakeDevice", sequence: int, message: wire.Message) -> None
         case Hello():
             device.say(device.info)
         case GetStatus():
-            device.say(Status(*[0] * 22))
+            device.say(Status(*[0] * len(fields(Status))))
         case Start():
             device.say(Ack(sequence, 0, device.info.credit))
         case Samples():

@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge import Chain, Decision, DecisionRule, Event, Filter, Flag, InnervateError, PathRunner, SignalPath
+from edge import (
+    Chain,
+    Decision,
+    DecisionRule,
+    Event,
+    Filter,
+    Flag,
+    Gates,
+    InnervateError,
+    PathRunner,
+    SignalPath,
+)
 from tests.core_paths import path_of
 from train.filter_design import design
 
@@ -65,9 +76,9 @@ def expected(path: SignalPath, pieces: list[tuple[int, Counts]]) -> tuple[list[S
         made, ends = PathRunner(path).windows(rows)
         for window, end in zip(made, ends.tolist(), strict=True):
             limit = any(
-                at_limit[i - path.saturated_run + 1 : i + 1].all()
-                for i in range(end + 1 - path.window, end + 1)
-                if i + 1 >= path.saturated_run
+                at_limit[i - path.gates.saturated_run + 1 : i + 1].all()
+                for i in range(end + 1 - path.window_samples, end + 1)
+                if i + 1 >= path.gates.saturated_run
             )
             seen.append(Seen("window", windows, run[end][0], limit, window.tobytes()))
             windows += 1
@@ -101,7 +112,7 @@ def observed(chain: Chain, pieces: list[tuple[int, Counts]]) -> list[Seen]:
 def test_streams_with_gaps_repeats_and_saturation(
     start: int, steps: list[tuple[int, int]], seed: int, saturated_run: int
 ) -> None:
-    path = msgspec.structs.replace(PATH, saturated_run=saturated_run)
+    path = msgspec.structs.replace(PATH, gates=Gates(saturated_run=saturated_run))
     rng = np.random.default_rng(seed)
     pieces = []
     for jump, length in steps:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge import Cascade, Filter, InnervateError, PathRunner, Section, SignalPath
+from edge import Cascade, Filter, Gates, InnervateError, PathRunner, Section, SignalPath
 from edge.signal_path import PathState
 from tests.core_paths import path_of
 from train.filter_design import design
@@ -174,7 +174,7 @@ GOOD = path_of(DESIGN.stages, bits=16, shift=DESIGN.shift, channels=2)
         ({"window": 0}, "window"),
         ({"hop": 0}, "hop"),
         ({"hop": 5}, "hop"),
-        ({"saturated_run": 0}, "saturated_run"),
+        ({"gates": Gates(saturated_run=-1)}, "saturated_run"),
         ({"group_delay_ms": -1.0}, "group_delay_ms"),
         ({"multiplier": (1,)}, "multiplier"),
         ({"multiplier": (1, -1)}, "multiplier"),

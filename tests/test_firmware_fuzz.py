@@ -45,7 +45,7 @@ def random_message(rng: random.Random) -> bytes:
     if kind is Samples and rng.random() < 0.8:
         width, count = rng.randrange(1, 5), rng.randrange(0, 10)
         index = rng.choice([0, 5, 2**31, 2**32 - 1, rng.randrange(2**32)])
-        payload = Samples(index, width, count, rng.randbytes(width * count * CHANNELS)).encode()
+        payload = Samples(index, width, count, 0, rng.randbytes(width * count * CHANNELS)).encode()
     if kind is Start and rng.random() < 0.8:
         payload = Start(rng.randrange(256), rng.choice([0, 1, 255])).encode()
     return frames.encode(

@@ -15,7 +15,7 @@ from tests.tiny_firmware import need_board
 
 BY_HAND = [
     (Start(5, 3), 0x02, "05 03"),
-    (Samples(0x01020304, 2, 1, b"\xff\x7f"), 0x03, "04 03 02 01 02 01 ff 7f"),
+    (Samples(0x01020304, 2, 1, 0x0A0B0C0D, b"\xff\x7f"), 0x03, "04 03 02 01 02 01 0d 0c 0b 0a ff 7f"),
     (RunModel(256, b""), 0x04, "00 01 00 00"),
     (Ack(0xBEEF, 1, 0x0800), 0x82, "ef be 01 00 00 00 00 08"),
     (DecisionMade(1, 2, 255, 128, 0x0110, 7), 0x83, "01 00 00 00 02 00 00 00 ff 80 10 01 07 00 00 00"),
@@ -73,7 +73,7 @@ def test_wrong_lengths_and_values_are_refused() -> None:
     with pytest.raises(wire.MessageError, match="5 bytes"):
         wire.decode(Samples.ID, bytes(5))
     with pytest.raises(wire.MessageError, match="a frame carries 240"):
-        Samples(0, 1, 1, bytes(235)).encode()
+        Samples(0, 1, 1, 0, bytes(231)).encode()
     with pytest.raises(wire.MessageError):
         Start(256, 0).encode()
     with pytest.raises(wire.MessageError, match="ASCII"):

@@ -81,7 +81,6 @@ class Experiment:
             hop=1,
             multiplier=(),
             right_shift=(),
-            saturated_run=_samples(settings.saturated_ms, plan.fs_hz),
         )
         count = len(path.outputs)
         path = msgspec.structs.replace(
@@ -90,6 +89,7 @@ class Experiment:
             hop=_samples(settings.hop_ms, path.filtered_hz),
             multiplier=(0,) * count,
             right_shift=(0,) * count,
+            gates=settings.gates.gates(path, settings.window_ms),
         )
         delay = budget(path, plan.decision)
         if plan.delay is not None and delay.mean_ms > plan.delay.limit_ms:

@@ -14,6 +14,7 @@ from edge.decision import DecisionRule
 from edge.errors import InnervateError
 from edge.signal_path import Filter
 from train import readers
+from train.gates import GateSettings
 from train.settings import FitSettings
 from train.splits import PROTOCOLS, Protocol
 
@@ -35,7 +36,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         percentile: of the filtered training signal's magnitude that becomes full scale of int8.
         scale: one for each channel, or one for all channels of the band together.
         scale_per_subject: whether a subject with training recordings gets a scale from them alone.
-        saturated_ms: how long the converter must stay at its limits to spoil a window; 0 for one sample.
+        gates: which windows are not fit to decide on.
     """
 
     window_ms: float
@@ -46,7 +47,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     percentile: float = 99.9
     scale: Literal["channel", "band"] = "channel"
     scale_per_subject: bool = False
-    saturated_ms: float = 0.0
+    gates: GateSettings = GateSettings()
 
 
 class DelayLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,7 +15,9 @@ CORE = Path(__file__).parent
 HEADERS = (
     "biquad.h",
     "stage.h",
+    "quality.h",
     "path.h",
+    "calibration.h",
     "decision.h",
     "chain.h",
     "frame.h",
@@ -27,8 +29,11 @@ HEADERS = (
 )
 SOURCES = (
     "biquad.c",
+    "biquad_avx2.c",
     "stage.c",
+    "quality.c",
     "path.c",
+    "calibration.c",
     "decision.c",
     "chain.c",
     "frame.c",

@@ -1,9 +1,11 @@
 #include "chain.h"
 
 void nrv_chain_init(nrv_chain_t *chain, const nrv_path_config_t *config, const nrv_rule_t *rule, int32_t *state,
-                    int8_t *window)
+                    int8_t *window, nrv_channel_quality_t *quality)
 {
     nrv_path_init(&chain->path, config, state, window);
+    nrv_quality_init(&chain->quality, &config->gates, config->channels, config->counts_bits,
+                     config->window * config->decimation, quality);
     nrv_decider_init(&chain->decider, rule);
     nrv_chain_reset(chain);
 }
@@ -11,68 +13,63 @@ void nrv_chain_init(nrv_chain_t *chain, const nrv_path_config_t *config, const n
 void nrv_chain_reset(nrv_chain_t *chain)
 {
     nrv_path_reset(&chain->path);
+    nrv_quality_reset(&chain->quality);
     nrv_decider_clear(&chain->decider);
     chain->expected = 0;
     chain->windows = 0;
+    chain->spoiled = 0;
     chain->gaps = 0;
     chain->late = 0;
-    chain->at_limit = 0;
-    chain->clean = chain->path.config->window;
+    chain->flags = 0;
     chain->started = 0;
 }
 
-static int at_limit(const nrv_path_config_t *config, const int32_t *counts)
+/* Flags of the last window that forbid a decision. */
+static uint16_t forbidding(const nrv_chain_t *chain)
 {
-    const int32_t highest = (int32_t)((UINT32_C(1) << (config->counts_bits - 1)) - 1u);
-    for (size_t c = 0; c < config->channels; c++)
-        if (counts[c] >= highest || counts[c] <= -highest - 1)
-            return 1;
-    return 0;
+    return (uint16_t)(chain->flags & ~chain->path.config->gates.inform);
 }
 
-unsigned nrv_chain_push(nrv_chain_t *chain, uint32_t index, const int32_t *counts)
+unsigned nrv_chain_push(nrv_chain_t *chain, uint32_t index, const int32_t *counts, uint32_t lead_off)
 {
-    const nrv_path_config_t *config = chain->path.config;
     unsigned events = 0;
     if (chain->started && index != chain->expected) {
         if (index - chain->expected >= UINT32_C(0x80000000)) {
             chain->late++;
             return NRV_EV_LATE;
         }
-        chain->gaps++;
         events = NRV_EV_GAP;
+        nrv_quality_reset(&chain->quality);
         nrv_path_reset(&chain->path);
         nrv_decider_clear(&chain->decider);
-        chain->at_limit = 0;
-        chain->clean = config->window;
+        chain->gaps++;
     }
     chain->started = 1;
     chain->expected = index + 1u;
-    if (!at_limit(config, counts))
-        chain->at_limit = 0;
-    else if (chain->at_limit < config->saturated_run)
-        chain->at_limit++;
-    if (chain->at_limit == config->saturated_run)
-        chain->clean = 0;
-    else if (chain->clean < config->window)
-        chain->clean++;
+    nrv_quality_push(&chain->quality, counts, lead_off);
     const unsigned brought = nrv_path_push(&chain->path, counts);
-    if (brought & NRV_PATH_SAMPLE)
+    if (brought & NRV_PATH_SAMPLE) {
         events |= NRV_EV_SAMPLE;
+        nrv_quality_push_filtered(&chain->quality, nrv_path_filtered(&chain->path),
+                                  chain->path.config->outputs);
+    }
     if (brought & NRV_PATH_WINDOW) {
-        chain->windows++;
         events |= NRV_EV_WINDOW;
+        chain->flags = nrv_quality_flags(&chain->quality);
+        chain->windows++;
+        chain->spoiled += forbidding(chain) != 0;
     }
     return events;
 }
 
-unsigned nrv_chain_feed(nrv_chain_t *chain, uint32_t index, const int32_t *counts, size_t samples, size_t *used)
+unsigned nrv_chain_feed(nrv_chain_t *chain, uint32_t index, const int32_t *counts, size_t samples,
+                        uint32_t lead_off, size_t *used)
 {
     const size_t channels = chain->path.config->channels;
     unsigned events = 0;
     size_t i = 0;
     while (i < samples && !(events & (NRV_EV_WINDOW | NRV_EV_GAP))) {
-        events |= nrv_chain_push(chain, index + (uint32_t)i, counts + i * channels);
+        events |= nrv_chain_push(chain, index + (uint32_t)i, counts + i * channels, lead_off);
         i++;
     }
     *used = i;
@@ -86,9 +83,8 @@ const int8_t *nrv_chain_window(const nrv_chain_t *chain)
 
 void nrv_chain_decide(nrv_chain_t *chain, const int8_t *output, nrv_decision_t *out)
 {
-    /* The window holds the last `window` samples, so a limit fewer samples ago lies inside it. */
-    const uint16_t quality = chain->clean < chain->path.config->window ? NRV_FLAG_SATURATED : 0;
-    nrv_decider_decide(&chain->decider, output, quality, out);
+    nrv_decider_decide(&chain->decider, output, forbidding(chain), out);
+    out->flags |= chain->flags;
     out->window_index = chain->windows - 1u;
     out->sample_index = chain->expected - 1u;
 }

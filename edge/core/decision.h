@@ -18,8 +18,13 @@ enum {
     NRV_FLAG_REJECTED = 1,  /* confidence below the threshold, or two classes equally likely */
     NRV_FLAG_GAP = 2,       /* samples were lost: filter, window and votes start again */
     NRV_FLAG_STALE = 4,     /* no samples came in time */
-    NRV_FLAG_SATURATED = 8, /* counts at the limits of the converter within the window, for too long */
-    NRV_FLAG_NO_MAJORITY = 16
+    NRV_FLAG_SATURATED = 8, /* within the window: counts at the limits of the converter, for too long */
+    NRV_FLAG_NO_MAJORITY = 16,
+    NRV_FLAG_FLAT = 32, /* a channel that does not move */
+    NRV_FLAG_SLOPE = 64, /* a jump from one sample to the next */
+    NRV_FLAG_AMPLITUDE = 128, /* a filtered sample too large */
+    NRV_FLAG_MAINS = 256, /* too great a share of mains hum */
+    NRV_FLAG_LEAD_OFF = 512 /* the front end says that an electrode is off */
 };
 
 typedef struct {
@@ -34,7 +39,7 @@ typedef struct {
     uint32_t sample_index; /* of the last sample taken */
     uint8_t label;         /* or NRV_NO_LABEL */
     uint8_t confidence;    /* 256ths of probability, of the likeliest class of this window */
-    uint16_t flags;        /* why there is no label */
+    uint16_t flags;        /* why there is no label; and of a window's quality, what is only said */
 } nrv_decision_t;
 
 typedef struct {

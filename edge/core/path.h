@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quality.h"
 #include "stage.h"
 
 typedef struct {
@@ -20,7 +21,7 @@ typedef struct {
     uint32_t window;            /* filtered samples, >= 1 */
     uint32_t hop;               /* filtered samples, 1..window */
     uint32_t decimation;        /* >= 1, the product of the stages' factors */
-    uint32_t saturated_run;     /* >= 1: so many samples on end at the converter's limits spoil a window */
+    nrv_gates_t gates;          /* of the samples' quality; the path itself takes no notice */
     uint8_t channels;           /* >= 1, of the counts */
     uint8_t outputs;            /* >= 1, of filtered samples and windows */
     uint8_t width;              /* the most channels before or after any stage */
@@ -37,6 +38,8 @@ typedef struct {
     int32_t *state;
     int32_t *sample;    /* the last filtered sample */
     int8_t *window;
+    const int32_t *multiplier;  /* in use: the configuration's, unless nrv_path_set_scale gave others */
+    const uint8_t *right_shift;
     uint32_t phase;     /* samples taken since the one that gave the last filtered sample; 0 at rest */
     uint32_t unsettled; /* filtered samples yet to be kept out of the window */
     uint32_t fill;      /* filtered samples in the window */
@@ -55,6 +58,10 @@ size_t nrv_path_window_len(const nrv_path_config_t *config);
 /* Ties a path to its configuration and buffers, which must outlive it, and resets it. */
 void nrv_path_init(nrv_path_t *path, const nrv_path_config_t *config, int32_t *state, int8_t *window);
 void nrv_path_reset(nrv_path_t *path);
+
+/* Scales by multiplier[outputs] and right_shift[outputs], which must outlive the path, instead of the configuration's.
+ * A reset keeps them. */
+void nrv_path_set_scale(nrv_path_t *path, const int32_t *multiplier, const uint8_t *right_shift);
 
 /* Takes one sample, counts[channels]. Returns NRV_PATH_ bits. */
 unsigned nrv_path_push(nrv_path_t *path, const int32_t *counts);

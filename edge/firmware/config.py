@@ -6,12 +6,13 @@ from edge._core import ffi, lib
 from edge.decision import DecisionRule, rule_config
 from edge.errors import InnervateError
 from edge.signal_path import SignalPath, path_config
+from edge.messages import Samples
 from edge.wire import MAX_PAYLOAD
 
 _Names = dict[int, str]
 """Of arrays already written, by their address here."""
 
-MAX_CHANNELS: Final = (MAX_PAYLOAD - 6) // 4
+MAX_CHANNELS: Final = (MAX_PAYLOAD - Samples.LAYOUT.size) // 4
 """One sample of all channels must fit a frame, at four bytes each."""
 
 

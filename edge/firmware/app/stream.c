@@ -9,6 +9,7 @@
 static nrv_chain_t chain;
 static int32_t path_state[NRV_PATH_WORDS];
 static int8_t window[NRV_WINDOW * NRV_OUTPUTS] __attribute__((aligned(8)));
+static nrv_channel_quality_t quality[NRV_CHANNELS];
 static int8_t output[NRV_LABELS];
 static nrv_model_t model;
 
@@ -47,12 +48,19 @@ static void send_decision(const nrv_decision_t *made, uint32_t ticks)
 
 void nrv_stream_init(void)
 {
-    nrv_chain_init(&chain, &nrv_path_config, &nrv_rule, path_state, window);
+    nrv_chain_init(&chain, &nrv_path_config, &nrv_rule, path_state, window, quality);
     nrv_model_reset(&model);
+    nrv_calibration_init(&chain.path);
+}
+
+void nrv_stream_stop(void)
+{
+    streaming = false;
 }
 
 uint8_t nrv_stream_start(const nrv_start_t *start)
 {
+    nrv_calibration_stop();
     nrv_chain_reset(&chain);
     nrv_model_reset(&model);
     samples_taken = 0;
@@ -83,10 +91,10 @@ static void decide(void)
     send_decision(&made, ticks);
 }
 
-static void take(uint32_t index, const int32_t *counts)
+static void take(uint32_t index, const int32_t *counts, uint32_t lead_off)
 {
     const uint64_t start = nrv_board_ticks();
-    const unsigned events = nrv_chain_push(&chain, index, counts);
+    const unsigned events = nrv_chain_push(&chain, index, counts, lead_off);
     (void)stop(&filter_time, start);
     if (events & NRV_EV_LATE)
         return;
@@ -95,6 +103,8 @@ static void take(uint32_t index, const int32_t *counts)
     stale = false;
     if ((trace & NRV_TRACE_FILTERED) && (events & NRV_EV_SAMPLE))
         nrv_trace_filtered(index, nrv_path_filtered(&chain.path));
+    if (nrv_calibration_take(counts, events & NRV_EV_SAMPLE))
+        return;
     if (events & NRV_EV_GAP) {
         nrv_model_reset(&model);
         nrv_decision_t gap;
@@ -125,7 +135,7 @@ uint8_t nrv_stream_samples(const nrv_samples_t *samples)
         int32_t counts[NRV_CHANNELS];
         for (size_t c = 0; c < NRV_CHANNELS; c++, from += width)
             counts[c] = signed_value(from, width);
-        take(samples->index + i, counts);
+        take(samples->index + i, counts, samples->lead_off);
     }
     nrv_trace_flush();
     return 0;
@@ -173,6 +183,7 @@ void nrv_stream_counters(nrv_status_t *status)
     status->samples_late = chain.late;
     status->gaps = chain.gaps;
     status->windows = chain.windows;
+    status->windows_spoiled = chain.spoiled;
     status->decisions = decisions;
     status->filter_last = filter_time.last;
     status->filter_max = filter_time.max;

@@ -2,7 +2,7 @@
  *
  *     steps.bin      read: uint32 what, uint32 index, int32 counts[channels] each
  *     events.bin     written: uint32 for each step, NRV_EV_ bits
- *     filtered.bin   int32 [outputs], the newest filtered sample, for each sample that was taken
+ *     filtered.bin   int32 [outputs] for each filtered sample
  *     windows.bin    int8 [window][outputs] for each window
  *     decisions.bin  five uint32 for each decision: window, sample, label, confidence, flags
  *     counters.bin   uint32 expected, windows, gaps, late, after the last step
@@ -15,8 +15,9 @@
 enum { STEP_SAMPLE = 0, STEP_STALE = 1, STEP_RESET = 2 };
 
 static nrv_chain_t chain;
-static int32_t state[STANDIN_STATE_LEN];
-static int8_t window[STANDIN_INPUT_SIZE];
+static int32_t state[NRV_PATH_WORDS];
+static int8_t window[NRV_WINDOW * NRV_OUTPUTS];
+static nrv_channel_quality_t quality[NRV_CHANNELS];
 static nrv_model_t model;
 static int8_t output[NRV_LABELS];
 
@@ -30,11 +31,11 @@ static int write_decision(const nrv_decision_t *made)
 
 static int take(uint32_t index, const int32_t *counts)
 {
-    const uint32_t events = nrv_chain_push(&chain, index, counts);
+    const uint32_t events = nrv_chain_push(&chain, index, counts, 0);
     nrv_decision_t made;
     int good = bench_write(events_file, &events, sizeof events);
-    if (!(events & NRV_EV_LATE))
-        good &= bench_write(filtered_file, nrv_path_filtered(&chain.path), STANDIN_FILTERED * sizeof(int32_t));
+    if (events & NRV_EV_SAMPLE)
+        good &= bench_write(filtered_file, nrv_path_filtered(&chain.path), NRV_OUTPUTS * sizeof(int32_t));
     if (events & NRV_EV_GAP) {
         nrv_chain_gap(&chain, &made);
         good &= write_decision(&made);
@@ -74,7 +75,7 @@ int main(void)
     if (steps_file < 0 || counters_file < 0 || events_file < 0 || filtered_file < 0 || windows_file < 0 ||
         decisions_file < 0)
         return 3;
-    nrv_chain_init(&chain, &nrv_path_config, &nrv_rule, state, window);
+    nrv_chain_init(&chain, &nrv_path_config, &nrv_rule, state, window, quality);
     nrv_model_reset(&model);
     int good = 1;
     while (good && bench_read(steps_file, step, sizeof step)) {
