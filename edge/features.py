@@ -135,6 +135,19 @@ class FeatureSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         for i, feature in enumerate(self.features):
             _check(feature, self.spectrum_length, f"features[{i}], {feature.kind}")
 
+    def rows(self) -> list[tuple[int, ...]]:
+        """Return each feature as the fields of `nrv_feature_t`, in order: initialisers for C."""
+        return [
+            (
+                getattr(lib, f"NRV_FEATURE_{feature.kind.upper()}"),
+                feature.order,
+                feature.threshold,
+                *feature.bins,
+                round(feature.share * 65536),
+            )
+            for feature in self.features
+        ]
+
     def extract(self, window: NDArray[np.int16]) -> NDArray[np.int32]:
         """Compute all features of a window, or of many.
 
@@ -182,13 +195,7 @@ class FeatureSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     def _config(self) -> tuple[Any, list[Any]]:
         """Return `nrv_feature_set_t *`, and the C array that must live as long as it is used."""
-        features = ffi.new("nrv_feature_t[]", len(self.features))
-        for target, feature in zip(features, self.features, strict=True):
-            target.kind = getattr(lib, f"NRV_FEATURE_{feature.kind.upper()}")
-            target.order = feature.order
-            target.threshold = feature.threshold
-            target.first, target.last = feature.bins
-            target.share = round(feature.share * 65536)
+        features = ffi.new("nrv_feature_t[]", self.rows())
         config = ffi.new(
             "nrv_feature_set_t *",
             {"features": features, "count": len(features), "length": self.spectrum_length},
