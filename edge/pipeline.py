@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge.bundle import Bundle
+from edge.calibration import HEADROOM, Calibration, Calibrator
 from edge.chain import Chain, Event
 from edge.decision import Decision
 from edge.engines import Engine
@@ -20,12 +21,13 @@ class Pipeline:
     Args:
         bundle: signal path, labels and decision rule.
         engine: runs the bundle's model.
+        calibration: the wearer's scale instead of the trained one; None for the trained.
 
     Raises:
-        InnervateError: the engine runs a model of another shape.
+        InnervateError: the engine runs a model of another shape, or the calibration is another bundle's.
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, calibration: Calibration | None = None) -> None:
         path = bundle.signal_path
         channels = len(path.outputs)
         wanted = path.window * channels, channels, len(bundle.labels)
@@ -37,7 +39,7 @@ class Pipeline:
                 "Make the engine from the bundle's own model",
             )
         self.bundle, self.engine = bundle, engine
-        self._chain = Chain(path, bundle.rule, len(bundle.labels))
+        self.use(calibration)
 
     @property
     def gaps(self) -> int:
@@ -77,6 +79,35 @@ class Pipeline:
                 elapsed_us = (time.perf_counter_ns() - start) / 1000
                 decisions.append(self._chain.decide(output, elapsed_us))
         return decisions
+
+    def calibrate(self, rest: ArrayLike, mvc: ArrayLike, headroom: float = HEADROOM) -> Calibration:
+        """Calibrate to a wearer, reset, and go on with the scale found.
+
+        Args:
+            rest: counts [n, channels] of the muscle at rest, some seconds.
+            mvc: counts [n, channels] of a contraction as hard as can be.
+            headroom: times the MVC level that becomes full scale of int8.
+
+        Raises:
+            InnervateError: as `edge.calibration.Calibrator`; the scale in use stays.
+        """
+        calibrator = Calibrator(self.bundle.signal_path, self.bundle.hash, headroom)
+        calibrator.rest(self._samples(rest))
+        calibration = calibrator.mvc(self._samples(mvc))
+        self.use(calibration)
+        return calibration
+
+    def use(self, calibration: Calibration | None) -> None:
+        """Reset and go on with a calibration's scale, or for None with the trained one.
+
+        Raises:
+            InnervateError: the calibration is another bundle's; the scale in use stays.
+        """
+        path = self.bundle.signal_path
+        if calibration is not None:
+            path = calibration.applied_to(path, self.bundle.hash)
+        self._chain = Chain(path, self.bundle.rule, len(self.bundle.labels))
+        self.calibration = calibration
 
     def stale(self) -> Decision:
         """Say that no samples came in time: votes are cleared, and there is no decision."""

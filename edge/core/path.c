@@ -30,7 +30,14 @@ void nrv_path_init(nrv_path_t *path, const nrv_path_config_t *config, int32_t *s
     path->state = state;
     path->sample = state + stages_state_len(config);
     path->window = window;
+    nrv_path_set_scale(path, config->multiplier, config->right_shift);
     nrv_path_reset(path);
+}
+
+void nrv_path_set_scale(nrv_path_t *path, const int32_t *multiplier, const uint8_t *right_shift)
+{
+    path->multiplier = multiplier;
+    path->right_shift = right_shift;
 }
 
 void nrv_path_reset(nrv_path_t *path)
@@ -87,7 +94,7 @@ static int take(nrv_path_t *path, const int32_t *filtered)
     }
     int8_t *row = path->window + path->fill * outputs;
     for (size_t c = 0; c < outputs; c++)
-        row[c] = nrv_sat8(nrv_requantize(filtered[c], config->multiplier[c], -(int)config->right_shift[c]));
+        row[c] = nrv_sat8(nrv_requantize(filtered[c], path->multiplier[c], -(int)path->right_shift[c]));
     path->fill++;
     return path->fill == config->window;
 }

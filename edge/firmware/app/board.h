@@ -38,6 +38,14 @@ uint32_t nrv_board_boots(void);
 uint32_t nrv_board_stack_size(void);
 uint32_t nrv_board_stack_used(void);
 
+/* Keeps at most NRV_BOARD_STORE_MAX bytes over a reset, instead of those kept before; size 0: none. Returns 0 if it
+ * could not. What survives beyond a reset is for the board to say. */
+#define NRV_BOARD_STORE_MAX 1024u
+int nrv_board_store(const uint8_t *from, size_t size);
+
+/* What is kept, if it fits `room`: its size, or 0. It may be damaged. */
+size_t nrv_board_load(uint8_t *to, size_t room);
+
 /* The application; called by the board's start-up code once all of the above works. */
 void nrv_app_run(void);
 

@@ -87,6 +87,8 @@ static uint8_t handle_acknowledged(uint8_t type, const uint8_t *payload, size_t 
         nrv_start_t start;
         nrv_samples_t samples;
         nrv_run_model_t piece;
+        nrv_calibrate_t calibrate;
+        nrv_set_calibration_t record;
     } message;
     switch (type) {
     case NRV_MSG_START:
@@ -98,6 +100,14 @@ static uint8_t handle_acknowledged(uint8_t type, const uint8_t *payload, size_t 
     case NRV_MSG_RUN_MODEL:
         return nrv_get_run_model(payload, size, &message.piece) ? nrv_stream_run_model(&message.piece)
                                                                 : NRV_ERROR_WRONG_LENGTH;
+    case NRV_MSG_CALIBRATE:
+        return nrv_get_calibrate(payload, size, &message.calibrate) ? nrv_calibration_start(&message.calibrate)
+                                                                    : NRV_ERROR_WRONG_LENGTH;
+    case NRV_MSG_SET_CALIBRATION:
+        return nrv_get_set_calibration(payload, size, &message.record) ? nrv_calibration_set(&message.record)
+                                                                       : NRV_ERROR_WRONG_LENGTH;
+    case NRV_MSG_CLEAR_CALIBRATION:
+        return size == 0 ? nrv_calibration_clear() : NRV_ERROR_WRONG_LENGTH;
     default:
         return NRV_ERROR_UNKNOWN_TYPE;
     }
@@ -106,7 +116,7 @@ static uint8_t handle_acknowledged(uint8_t type, const uint8_t *payload, size_t 
 static void handle(uint8_t type, uint16_t sequence, const uint8_t *payload, size_t size)
 {
     const bool simple = type == NRV_MSG_HELLO || type == NRV_MSG_GET_STATUS || type == NRV_MSG_RESET ||
-                        type == NRV_MSG_STALL;
+                        type == NRV_MSG_STALL || type == NRV_MSG_GET_CALIBRATION;
     if (simple && size != 0) {
         send_refused(sequence, NRV_ERROR_WRONG_LENGTH);
         return;
@@ -117,6 +127,9 @@ static void handle(uint8_t type, uint16_t sequence, const uint8_t *payload, size
         return;
     case NRV_MSG_GET_STATUS:
         send_status();
+        return;
+    case NRV_MSG_GET_CALIBRATION:
+        nrv_calibration_send();
         return;
     case NRV_MSG_RESET:
         nrv_board_restart(NRV_RESET_SOFTWARE);

@@ -1,5 +1,6 @@
 /* The firmware as a process of a POSIX host. Prints "listening PORT", serves one connection on 127.0.0.1 and ends with
-   it. A reset is an exec of the same file with the connection kept open; the watchdog is an interval timer. */
+   it. A reset is an exec of the same file with the connection kept open; the watchdog is an interval timer. What the
+   application stores goes into the file that NRV_STORE names, else into one beside the firmware. */
 #define _DEFAULT_SOURCE
 
 #include "board.h"
@@ -47,6 +48,15 @@ static void on_alarm(int number)
     }
 }
 
+static char store_file[4096], new_store_file[4096 + 8];
+
+static void name_store(const char *firmware)
+{
+    const char *named = getenv("NRV_STORE");
+    (void)snprintf(store_file, sizeof store_file, "%s%s", named ? named : firmware, named ? "" : ".store");
+    (void)snprintf(new_store_file, sizeof new_store_file, "%s.new", store_file);
+}
+
 static int listen_and_accept(void)
 {
     int server = socket(AF_INET, SOCK_STREAM, 0);
@@ -91,6 +101,7 @@ int main(int argc, char **argv)
         connection = listen_and_accept();
     }
     next_life[0] = argv[0];
+    name_store(argv[0]);
     (void)snprintf(arg_connection, sizeof arg_connection, "%d", connection);
     (void)snprintf(arg_boots, sizeof arg_boots, "%u", (unsigned)(boots + 1u));
     clock_gettime(CLOCK_MONOTONIC, &started);
@@ -205,4 +216,26 @@ uint32_t nrv_board_stack_used(void)
         free_bytes++;
     }
     return STACK_SIZE - free_bytes;
+}
+
+int nrv_board_store(const uint8_t *from, size_t size)
+{
+    FILE *file = fopen(new_store_file, "wb");
+    if (!file) {
+        return 0;
+    }
+    const int written = size == 0 || fwrite(from, size, 1, file) == 1;
+    return fclose(file) == 0 && written && rename(new_store_file, store_file) == 0;
+}
+
+size_t nrv_board_load(uint8_t *to, size_t room)
+{
+    FILE *file = fopen(store_file, "rb");
+    if (!file) {
+        return 0;
+    }
+    const size_t size = fread(to, 1, room, file);
+    const int whole = fgetc(file) == EOF;
+    (void)fclose(file);
+    return whole ? size : 0u;
 }

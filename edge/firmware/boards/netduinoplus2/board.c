@@ -5,6 +5,7 @@
    reads give 0. Therefore the watchdog is double: the hardware IWDG, and one in the SysTick interrupt, which works in
    both and can leave a note of why it fired. The clock set-up and the IWDG have not run on silicon yet. */
 #include <stdbool.h>
+#include <string.h>
 
 #include "board.h"
 #include "messages.h"
@@ -61,6 +62,12 @@ static struct {
     uint32_t cause;
     uint32_t boots;
 } note __attribute__((section(".noinit")));
+
+/* Survives a reset, not a loss of power: the flash is not written. */
+static struct {
+    uint32_t size;
+    uint8_t bytes[NRV_BOARD_STORE_MAX];
+} kept __attribute__((section(".noinit")));
 
 static nrv_ring_t received;
 static volatile uint32_t overruns;
@@ -238,4 +245,24 @@ uint8_t nrv_board_reset_cause(void)
 uint32_t nrv_board_boots(void)
 {
     return note.boots;
+}
+
+int nrv_board_store(const uint8_t *from, size_t size)
+{
+    if (size > sizeof kept.bytes) {
+        return 0;
+    }
+    memcpy(kept.bytes, from, size);
+    kept.size = (uint32_t)size;
+    return 1;
+}
+
+size_t nrv_board_load(uint8_t *to, size_t room)
+{
+    /* After power-on the size is anything. */
+    if (kept.size > sizeof kept.bytes || kept.size > room) {
+        return 0;
+    }
+    memcpy(to, kept.bytes, kept.size);
+    return kept.size;
 }
