@@ -45,10 +45,9 @@ def model(sections: tuple[Section, ...], samples: list[int]) -> list[int]:
             acc = (wrapped(s.b[0] * x0 + s.b[1] * x1 + s.b[2] * x2) >> s.b_shift) + w1 * e1 + w2 * e2
             acc += -s.a[0] * y1 - s.a[1] * y2 + (-s.a_low[0] * y1 >> 16) + (-s.a_low[1] * y2 >> 16)
             acc = wrapped(acc)
-            high = max(-(1 << 29), min((1 << 29) - 1, acc >> 32))
-            limited = high << 32 | acc % (1 << 32)
-            y0 = min((1 << 31) - 1, (limited + (1 << 29)) >> 30)
-            e0 = (limited - ((limited + (1 << 29)) >> 30 << 30)) >> 6
+            high = max(-(1 << 31), min((1 << 31) - 1, (acc >> 32) * 4))
+            y0 = min((1 << 31) - 1, high + (acc % (1 << 32) + (1 << 29) >> 30))
+            e0 = (acc - ((acc + (1 << 29)) >> 30 << 30)) >> 6
             x2, x1, y2, y1, e2, e1 = x1, x0, y1, y0, e1, e0
             out.append(y0)
         samples = out

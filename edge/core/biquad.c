@@ -1,37 +1,56 @@
 #include "biquad.h"
 
+#include "biquad_avx2.h"
 #include "fixed.h"
+
+/* The same condition as in biquad_armv7em.S. NRV_PORTABLE asks for C there, too. */
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && !defined(NRV_PORTABLE)
+#define IN_ASSEMBLY (__ARM_ARCH_PROFILE == 'M')
+#else
+#define IN_ASSEMBLY 0
+#endif
+
+#if IN_ASSEMBLY
+
+/* Offsets that the assembly counts on. */
+typedef char nrv_section_layout_t[offsetof(nrv_section_t, b_shift) == 12 && offsetof(nrv_section_t, c_low) == 16 &&
+                                          offsetof(nrv_section_t, c) == 20 &&
+                                          offsetof(nrv_section_t, weight) == 28 && sizeof(nrv_section_t) == 36
+                                      ? 1
+                                      : -1];
+
+#else
 
 #define FRACTION_BITS 30
 #define ERROR_DROPPED_BITS 6
-#define HIGH_LIMIT (INT32_C(1) << 29)
+#define BLOCK_SAMPLES 256 /* stay in the cache from one section to the next */
 
-/* Runs one section over one channel. past: y1, y2, e1, e2. `b_shift` is a constant where this is inlined. */
-static inline void run_section(const nrv_section_t *section, int32_t x1, int32_t x2, int32_t *past,
-                               int32_t *signal, size_t samples, size_t stride, int b_shift)
+/* Runs one section over one channel; past: x1, x2, e1, e2, y1, y2. Leaves y1, y2 to the next section, whose x1,
+ * x2 they are. `b_shift` is a constant where this is inlined. */
+static inline void run_section(const nrv_section_t *section, int32_t *past, int32_t *signal, size_t samples,
+                               size_t stride, int b_shift)
 {
     const int32_t b0 = section->b[0], b1 = section->b[1], b2 = section->b[2];
     const int32_t c1 = section->c[0], c2 = section->c[1];
     const int32_t c_low1 = section->c_low[0], c_low2 = section->c_low[1];
     const int32_t w1 = section->weight[0], w2 = section->weight[1];
-    int32_t y1 = past[0], y2 = past[1], e1 = past[2], e2 = past[3];
+    int32_t x1 = past[0], x2 = past[1], e1 = past[2], e2 = past[3], y1 = past[4], y2 = past[5];
 
     for (; samples; samples--, signal += stride) {
         const int32_t x0 = *signal;
-        /* Unsigned: partial sums may wrap and come back. */
+        /* Unsigned: sums may wrap and come back. */
         uint64_t sum = (uint64_t)((int64_t)b0 * x0);
         sum += (uint64_t)((int64_t)b1 * x1);
         sum += (uint64_t)((int64_t)b2 * x2);
         sum = (uint64_t)((int64_t)sum >> b_shift);
-        sum += (uint64_t)(((int64_t)c_low1 * y1 >> 16) + ((int64_t)c_low2 * y2 >> 16));
-        sum += (uint64_t)(int64_t)(w1 * e1 + w2 * e2);
-        sum += (uint64_t)((int64_t)c1 * y1);
+        const uint32_t below = (uint32_t)((int64_t)c_low1 * y1 >> 16) + (uint32_t)((int64_t)c_low2 * y2 >> 16);
+        sum += (uint64_t)(int64_t)((int32_t)below + (int64_t)(w1 * e1 + w2 * e2));
         sum += (uint64_t)((int64_t)c2 * y2);
-        const int32_t high = (int32_t)((int64_t)sum >> 32);
+        sum += (uint64_t)((int64_t)c1 * y1);
         const uint32_t low = (uint32_t)sum;
-        const int32_t limited = high >= HIGH_LIMIT ? HIGH_LIMIT - 1 : high < -HIGH_LIMIT ? -HIGH_LIMIT : high;
+        const int32_t high = nrv_sat32((int64_t)(int32_t)(sum >> 32) * 4);
         const int32_t next = (int32_t)((low >> FRACTION_BITS) + (low >> (FRACTION_BITS - 1) & 1u));
-        const int32_t y0 = nrv_sat32((int64_t)limited * 4 + next);
+        const int32_t y0 = nrv_sat32((int64_t)high + next);
         e2 = e1;
         e1 = (int32_t)(low << 2) >> (2 + ERROR_DROPPED_BITS);
         x2 = x1;
@@ -40,35 +59,39 @@ static inline void run_section(const nrv_section_t *section, int32_t x1, int32_t
         y1 = y0;
         *signal = y0;
     }
-    past[0] = y1;
-    past[1] = y2;
+    past[0] = x1;
+    past[1] = x2;
     past[2] = e1;
     past[3] = e2;
+}
+
+static void run_channel(const nrv_section_t *sections, size_t n_sections, int32_t *past, int32_t *signal,
+                        size_t samples, size_t stride)
+{
+    for (const nrv_section_t *s = sections; s < sections + n_sections; s++, past += 4) {
+        if (s->b_shift == 0)
+            run_section(s, past, signal, samples, stride, 0);
+        else if (s->b_shift == 8)
+            run_section(s, past, signal, samples, stride, 8);
+        else
+            run_section(s, past, signal, samples, stride, 16);
+    }
+    past[1] = samples > 1 ? signal[(samples - 2) * stride] : past[0];
+    past[0] = signal[(samples - 1) * stride];
 }
 
 void nrv_cascade_run(const nrv_section_t *sections, size_t n_sections, size_t channels, int32_t *state,
                      int32_t *signal, size_t samples)
 {
-    if (samples == 0)
-        return;
-    for (size_t c = 0; c < channels; c++) {
-        int32_t *channel = signal + c;
-        int32_t x1 = state[0], x2 = state[1];
-        state[1] = samples > 1 ? channel[(samples - 2) * channels] : x1;
-        state[0] = channel[(samples - 1) * channels];
-        state += 2;
-        for (size_t s = 0; s < n_sections; s++, state += 4) {
-            /* A section's past outputs are the next one's past inputs: kept once. */
-            const int32_t before1 = state[0], before2 = state[1];
-            const nrv_section_t *section = &sections[s];
-            if (section->b_shift == 0)
-                run_section(section, x1, x2, state, channel, samples, channels, 0);
-            else if (section->b_shift == 8)
-                run_section(section, x1, x2, state, channel, samples, channels, 8);
-            else
-                run_section(section, x1, x2, state, channel, samples, channels, 16);
-            x1 = before1;
-            x2 = before2;
-        }
+    while (samples) {
+        const size_t block = samples < BLOCK_SAMPLES ? samples : BLOCK_SAMPLES;
+        size_t c = nrv_cascade_run_avx2(sections, n_sections, channels, state, signal, block);
+        for (; c < channels; c++)
+            run_channel(sections, n_sections, state + c * NRV_CASCADE_STATE_LEN(n_sections, 1), signal + c, block,
+                        channels);
+        signal += block * channels;
+        samples -= block;
     }
 }
+
+#endif

@@ -15,11 +15,12 @@
  * are small (slow low-passes).
  *
  * Only the whole sum has to fit, not its parts. Whoever designs the coefficients proves that outputs fit into
- * int32 (train/filter_proof.py); for those that were not proved, y0 is made of acc >> 32 limited to 30 bits,
- * followed by the next bits of acc, and then limited to int32: at the limits to within 4, up to four times the
- * range.
+ * int32 (train/filter_proof.py); for those that were not proved, y0 is 4 (acc >> 32) limited to int32, plus the
+ * next bits of acc rounded (0 to 4), and that limited to int32: at the lower limit to within 4, up to four times
+ * the range. The two terms of c_low are added modulo 2^32, which only their largest values can tell.
  *
- * Every product is one multiply-accumulate of Armv7E-M (SMLAL, SMLAWB): biquad_armv7em.S is this in assembly.
+ * Every product is one multiply-accumulate of Armv7E-M (SMLAL, SMLAWB), every limit one instruction:
+ * biquad_armv7em.S is this in assembly; biquad_avx2.c does four channels at a time on x86-64.
  */
 #ifndef NRV_BIQUAD_H
 #define NRV_BIQUAD_H
@@ -27,19 +28,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The assembly reads it in this order. */
 typedef struct {
     int32_t b[3];      /* Q2.30, of b times 2^b_shift */
-    int32_t c[2];      /* -a1, -a2, Q2.30; a0 = 1 is implied */
-    int16_t c_low[2];  /* the 16 bits below c: c1 is c[0] / 2^30 + c_low[0] / 2^46 */
-    int32_t weight[2]; /* 64ths, |w1| <= 128, |w2| <= 64; 0 for no error feedback */
     int32_t b_shift;   /* 0, 8 or 16 */
+    int16_t c_low[2];  /* the 16 bits below c: c1 is c[0] / 2^30 + c_low[0] / 2^46 */
+    int32_t c[2];      /* -a1, -a2, Q2.30; a0 = 1 is implied */
+    int32_t weight[2]; /* 64ths, |w1| <= 128, |w2| <= 64; 0 for no error feedback */
 } nrv_section_t;
 
-/* int32 words of state for a cascade: two past inputs, then y1, y2, e1, e2 of each section, per channel. */
+/* int32 words of state for a cascade, per channel: x1, x2, e1, e2 of each section, then the last one's y1, y2.
+ * A section's y1, y2 are the next one's x1, x2: kept once. */
 #define NRV_CASCADE_STATE_LEN(sections, channels) ((size_t)(channels) * (2u + 4u * (size_t)(sections)))
 
-/* Filters `samples` x `channels` interleaved values in place. A state of zeros is a filter at rest.
- * Splitting a stream into calls of any size gives the same integers. */
+/* Filters `samples` x `channels` interleaved values in place; n_sections and channels are 1 or more. A state of
+ * zeros is a filter at rest. Splitting a stream into calls of any size gives the same integers. */
 void nrv_cascade_run(const nrv_section_t *sections, size_t n_sections, size_t channels, int32_t *state,
                      int32_t *signal, size_t samples);
 

@@ -97,7 +97,7 @@ def build(bundle: Bundle, board: str, model_dir: Path, out: Path) -> Firmware:
         for path, content in files.items():
             (work / path).parent.mkdir(exist_ok=True)
             (work / path).write_bytes(content)
-        linked = _compile(target, flags, work, sorted(path for path in files if path.endswith(".c")))
+        linked = _compile(target, flags, work, sorted(path for path in files if path.endswith((".c", ".S"))))
         flash, ram = _sizes(target, linked)
         _check_fits(target, flash, ram)
         frames = _largest_frames(work)
@@ -123,7 +123,7 @@ def _sources(bundle: Bundle, board: Board, model_dir: Path) -> dict[str, bytes]:
         ("model", model_dir),
     ):
         for path in sorted(folder.iterdir()):
-            if path.suffix in (".c", ".h", ".ld"):
+            if path.suffix in (".c", ".h", ".S", ".ld"):
                 files[f"{room}/{path.name}"] = path.read_bytes()
     # Kernels may bring core files along; one copy is linked.
     for twin in [name.replace("core/", "model/", 1) for name in files if name.startswith("core/")]:

@@ -1,0 +1,259 @@
+/* The cascade of biquad.h for M-profile cores with the DSP extension: Cortex-M4, M7, M33, M55.
+ *
+ * A sample of a section needs 9 coefficients, 6 past values, a 64-bit sum and pointers: more than the 14 registers
+ * there are. So coefficients come in groups (LDM, LDRD) into registers that are free just then, and each new
+ * value goes where the oldest one was: nothing is moved.
+ *
+ * Two ways through: blocks of one channel go section by section through loops that do two samples a turn; all
+ * else goes sample by sample, a value through all sections. Both give the same integers.
+ */
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && !defined(NRV_PORTABLE)
+#if __ARM_ARCH_PROFILE == 'M'
+
+    .syntax unified
+    .thumb
+    .text
+
+/* From the finished sum lo, hi to the output y and the error e; `rest` keeps what it needs of the section's
+ * state between error and output. QADD and QDADD are 4 hi limited; LSRS leaves the rounding bit in carry. */
+.macro round y, e, lo, hi, rest:vararg
+    sbfx \e, \lo, #6, #24
+    qadd \hi, \hi, \hi
+    lsrs \lo, \lo, #30
+    adc \lo, \lo, #0
+    \rest
+    qdadd \y, \lo, \hi
+.endm
+
+/* lo, hi >>= bits */
+.macro shift lo, hi, bits
+    lsr \lo, \lo, #\bits
+    orr \lo, \lo, \hi, lsl #(32 - \bits)
+    asr \hi, \hi, #\bits
+.endm
+
+/* Of a sample in the block loops: r0 signal, r1 turns left, r2 lo, r3 hi, r10 and r11 a pair of coefficients,
+ * r12 c_low, lr b2; on the stack b0, b1, c1, c2, w1, w2. Arguments are the registers of the past; x0 goes where
+ * x2 was, y0 where y2, e0 where e2. */
+.macro add_pair one, two
+    smlal r2, r3, \one, r10
+    smlal r2, r3, \two, r11
+.endm
+
+.macro add_b x1, x2
+    smlal r2, r3, \x2, lr
+    ldr \x2, [r0]
+    smlal r2, r3, \x2, r10
+    smlal r2, r3, \x1, r11
+.endm
+
+.macro begin_0 y1, y2
+    smulwb r2, \y1, r12
+    smlawt r2, \y2, r12, r2
+    asr r3, r2, #31
+.endm
+
+.macro end e2, y2
+    round \y2, \e2, r2, r3
+    str \y2, [r0], #4
+.endm
+
+.macro sample_shifted bits, x1, x2, e1, e2, y1, y2
+    ldrd r10, r11, [sp, #0]
+    smull r2, r3, \x2, lr
+    ldr \x2, [r0]
+    smlal r2, r3, \x2, r10
+    smlal r2, r3, \x1, r11
+    smulwb r10, \y1, r12
+    smlawt r10, \y2, r12, r10
+    shift r2, r3, \bits
+    adds r2, r2, r10
+    adc r3, r3, r10, asr #31
+    ldrd r10, r11, [sp, #8]
+    add_pair \y1, \y2
+    ldrd r10, r11, [sp, #16]
+    add_pair \e1, \e2
+    end \e2, \y2
+.endm
+
+.macro loop_shifted bits
+even_\bits:
+    sample_shifted \bits, r4, r5, r6, r7, r8, r9
+odd_\bits:
+    sample_shifted \bits, r5, r4, r7, r6, r9, r8
+    subs r1, r1, #1
+    bne even_\bits
+.endm
+
+/* Words on the stack: the block loops' coefficients, then what nrv_cascade_run pushed, then its caller's. */
+.equ COEFFICIENTS, 24
+.equ SECTIONS, 0    /* and their number */
+.equ CHANNELS, 8
+.equ STATE, 12
+.equ SAMPLES, 48
+.equ SIGNAL, 56
+.equ ROW_END, 60    /* where the caller put `samples` */
+
+    .section .text.nrv_cascade_run, "ax", %progbits
+    .global nrv_cascade_run
+    .type nrv_cascade_run, %function
+    .thumb_func
+    .align 2
+/* r0 sections, r1 n_sections, r2 channels, r3 state; on the stack: signal, samples */
+nrv_cascade_run:
+    ldr r12, [sp, #4]
+    push {r0-r12, lr}
+    cmp r12, #1
+    bne not_single
+    ldr r2, [sp, #SIGNAL]
+    ldr r1, [sp, #CHANNELS]
+
+    /* Sample by sample. r2 signal, r1 channels. */
+row:
+    add r1, r2, r1, lsl #2
+    str r1, [sp, #ROW_END]
+channel:
+    ldr r4, [r2]
+    ldrd r12, lr, [sp, #SECTIONS]
+    /* r3 state, r4 x0, r12 section, lr sections left. */
+section:
+    ldm r3, {r5-r10}            /* x1, x2, e1, e2, y1, y2 */
+    ldm r12!, {r0-r2}           /* b0, b1, b2 */
+    smull r0, r11, r0, r4
+    smlal r0, r11, r1, r5
+    smlal r0, r11, r2, r6
+    ldm r12!, {r1, r2, r6}      /* b_shift, c_low, c1 */
+    tbb [pc, r1]
+by_b_shift:
+    .byte (whole - by_b_shift) / 2
+    .space 7
+    .byte (by_8 - by_b_shift) / 2
+    .space 7
+    .byte (by_16 - by_b_shift) / 2
+    .align 1
+by_16:
+    shift r0, r11, 16
+    b whole
+by_8:
+    shift r0, r11, 8
+whole:
+    smulwb r1, r9, r2
+    smlawt r1, r10, r2, r1
+    adds r0, r0, r1
+    adc r11, r11, r1, asr #31
+    smlal r0, r11, r6, r9
+    ldm r12!, {r1, r2, r6}      /* c2, w1, w2 */
+    smlal r0, r11, r1, r10
+    smlal r0, r11, r2, r7
+    smlal r0, r11, r6, r8
+    round r4, r6, r0, r11, stm r3!, {r4-r7} /* x0, x1, e0, e1 */
+    subs lr, lr, #1
+    bne section
+
+    stm r3!, {r4, r9}
+    ldrd r2, r1, [sp, #SIGNAL]  /* and ROW_END */
+    str r4, [r2], #4
+    str r2, [sp, #SIGNAL]
+    cmp r2, r1
+    bne channel
+
+    ldr r12, [sp, #SAMPLES]
+    subs r12, r12, #1
+    bne next_row
+finished:
+    pop {r0-r12, pc}
+next_row:
+    str r12, [sp, #SAMPLES]
+    ldrd r1, r3, [sp, #CHANNELS] /* and STATE */
+    b row
+
+not_single:
+    bcc finished
+    cmp r2, #1
+    ldr r2, [sp, #SIGNAL]
+    ldr r1, [sp, #CHANNELS]
+    bne row
+
+    /* Section by section: one channel, two samples or more. */
+    sub sp, sp, #COEFFICIENTS
+block:
+    ldr r10, [sp, #COEFFICIENTS + SECTIONS]
+    ldm r10!, {r1, r2, lr}      /* b0, b1, b2 */
+    ldm r10!, {r3, r12}         /* b_shift, c_low */
+    ldm r10!, {r4-r7}           /* c1, c2, w1, w2 */
+    str r10, [sp, #COEFFICIENTS + SECTIONS]
+    stm sp, {r1, r2, r4-r7}
+    ldr r10, [sp, #COEFFICIENTS + STATE]
+    ldr r0, [sp, #COEFFICIENTS + SIGNAL]
+    ldr r1, [sp, #COEFFICIENTS + SAMPLES]
+    /* An odd number begins in the middle of a turn, with the past the other way round. */
+    lsr r3, r3, #3
+    lsrs r1, r1, #1
+    adc r3, r3, r3
+    adc r1, r1, #0
+    bcs 1f
+    ldm r10, {r4-r9}            /* x1, x2, e1, e2, y1, y2 */
+    b 2f
+1:  ldrd r5, r4, [r10]
+    ldrd r7, r6, [r10, #8]
+    ldrd r9, r8, [r10, #16]
+2:  tbh [pc, r3, lsl #1]
+by_kind:
+    .hword (even_0 - by_kind) / 2
+    .hword (odd_0 - by_kind) / 2
+    .hword (even_8 - by_kind) / 2
+    .hword (odd_8 - by_kind) / 2
+    .hword (even_16 - by_kind) / 2
+    .hword (odd_16 - by_kind) / 2
+
+    /* b_shift 0. A pair of coefficients is left from one sample to the next: the second goes through them
+     * backwards. */
+odd_0:
+    ldrd r10, r11, [sp, #16]
+    b middle_0
+even_0:
+    ldrd r10, r11, [sp, #0]
+loop_0:
+    begin_0 r8, r9
+    add_b r4, r5
+    ldrd r10, r11, [sp, #8]
+    add_pair r8, r9
+    ldrd r10, r11, [sp, #16]
+    add_pair r6, r7
+    end r7, r9
+middle_0:
+    begin_0 r9, r8
+    add_pair r7, r6
+    ldrd r10, r11, [sp, #8]
+    add_pair r9, r8
+    ldrd r10, r11, [sp, #0]
+    add_b r5, r4
+    end r6, r8
+    subs r1, r1, #1
+    bne loop_0
+    b block_done
+
+    loop_shifted 8
+    b block_done
+    loop_shifted 16
+
+block_done:
+    ldr r10, [sp, #COEFFICIENTS + STATE]
+    stm r10!, {r4-r7}
+    str r10, [sp, #COEFFICIENTS + STATE]
+    ldr r1, [sp, #COEFFICIENTS + SECTIONS + 4]
+    subs r1, r1, #1
+    str r1, [sp, #COEFFICIENTS + SECTIONS + 4]
+    bne block
+    stm r10, {r8, r9}
+    add sp, sp, #COEFFICIENTS
+    pop {r0-r12, pc}
+
+    .size nrv_cascade_run, . - nrv_cascade_run
+
+#endif
+#endif
+
+#ifdef __ELF__
+    .section .note.GNU-stack, "", %progbits
+#endif
