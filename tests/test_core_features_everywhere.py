@@ -64,7 +64,8 @@ def windows() -> NDArray[np.int16]:
         np.where(t % 2, [32767.0, -1, 5], [-32768.0, 1, 5]),
         np.zeros((SAMPLES, CHANNELS)),
     ]
-    return np.clip(np.round(shapes), -32768, 32767).astype(np.int16)
+    rounded: NDArray[np.int16] = np.clip(np.round(shapes), -32768, 32767).astype(np.int16)
+    return rounded
 
 
 def build(folder: Path, compiler: str, flags: list[str], board: str | None) -> None:

@@ -3,14 +3,17 @@
 /* Bits of x up to the highest that is set; 0 for 0. Written out because a Cortex-M0 cannot count zeros. */
 static int bit_length(uint64_t x)
 {
-    int length = 0;
-    for (int step = 32; step > 0; step >>= 1) {
-        if (x >> step) {
-            x >>= step;
+    uint32_t word = (uint32_t)(x >> 32);
+    int length = word ? 32 : 0;
+    if (!word)
+        word = (uint32_t)x;
+    for (int step = 16; step > 0; step >>= 1) {
+        if (word >> step) {
+            word >>= step;
             length += step;
         }
     }
-    return length + (x != 0);
+    return length + (word != 0);
 }
 
 uint64_t nrv_isqrt(uint64_t x)
