@@ -4,8 +4,8 @@ from edge.chain import Chain, Event
 from edge.decision import Decision, DecisionRule, Flag
 from edge.errors import InnervateError
 from edge.features import Feature, FeatureSet
-from edge.quality import Gates
 from edge.filters import Filter
+from edge.quality import Gates
 from edge.signal_path import PathRunner, SignalPath
 from edge.stages import Cascade, Fir, Mix, Rectify, Section, Stage
 

@@ -1,4 +1,4 @@
-"""The gates of a signal path: which windows are not fit to decide on. `core/quality.h` states what each does."""
+"""The gates of a signal path: which windows are not fit to decide on. What each does: `core/quality.h`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     0 turns a gate off.
 
     Attributes:
-        saturated_run: samples on end with any channel at a limit of the converter. 1 for any; clipped peaks of
-            a strong muscle last a sample or two, a lost electrode stays.
+        saturated_run: samples on end with any channel at a limit of the converter. 1 for any; clipped peaks
+            of a strong muscle last a sample or two, a lost electrode stays.
         flat_run: samples on end in which one channel keeps within `flat_range`, at least 2.
         flat_range: counts between the lowest and the highest.
         slope: counts from one sample to the next.
@@ -61,8 +61,8 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         """Check that the core can run these numbers.
 
         Raises:
-            InnervateError: a field lies outside what the core accepts, or the mains lie so near to half of the
-                sampling rate that their share cannot be told.
+            InnervateError: a field lies outside what the core accepts, or the mains lie so near to half of
+                the sampling rate that their share cannot be told.
         """
         for name in ("saturated_run", "flat_run"):
             value = getattr(self, name)

@@ -2,6 +2,8 @@
 
 from edge import Cascade, Gates, Section, SignalPath, Stage
 
+GATES = Gates()
+
 
 def path_of(
     stages: tuple[Stage, ...] = (),
@@ -13,7 +15,7 @@ def path_of(
     window: int = 4,
     hop: int = 2,
     right_shift: int = 8,
-    gates: Gates = Gates(),
+    gates: Gates = GATES,
 ) -> SignalPath:
     """A path at 1000 Hz that scales every channel by 2^-(right_shift + 1)."""
     outputs = channels

@@ -5,7 +5,7 @@
 #include "decision.h"
 
 #define MAINS_BITS 24 /* of x */
-#define SINE_BITS 15
+#define SINE_BITS 14
 /* I^2 + Q^2 and P are compared with so many bits below those of x^2: I and Q with half of them. */
 #define SHARE_BITS 12
 
@@ -14,13 +14,13 @@ enum { SATURATED, FLAT, SLOPE, AMPLITUDE, MAINS, LEAD_OFF };
 static const uint16_t flag_of[NRV_GATES] = {NRV_FLAG_SATURATED, NRV_FLAG_FLAT,  NRV_FLAG_SLOPE,
                                             NRV_FLAG_AMPLITUDE, NRV_FLAG_MAINS, NRV_FLAG_LEAD_OFF};
 
-/* round(2^15 sin(2 pi (i + 1/2) / 256)) */
-static const int16_t quarter[64] = {
-    402,   1206,  2009,  2811,  3612,  4410,  5205,  5998,  6787,  7571,  8351,  9127,  9896,
-    10660, 11417, 12167, 12910, 13646, 14373, 15091, 15800, 16500, 17190, 17869, 18538, 19195,
-    19841, 20475, 21097, 21706, 22302, 22884, 23453, 24008, 24548, 25073, 25583, 26078, 26557,
-    27020, 27467, 27897, 28311, 28707, 29086, 29448, 29792, 30118, 30425, 30715, 30986, 31238,
-    31471, 31686, 31881, 32058, 32214, 32352, 32470, 32568, 32647, 32706, 32746, 32766};
+/* round(2^14 sin(pi / 2 i / 64)) */
+static const int16_t quarter[65] = {
+    0,     402,   804,   1205,  1606,  2006,  2404,  2801,  3196,  3590,  3981,  4370,  4756,
+    5139,  5520,  5897,  6270,  6639,  7005,  7366,  7723,  8076,  8423,  8765,  9102,  9434,
+    9760,  10080, 10394, 10702, 11003, 11297, 11585, 11866, 12140, 12406, 12665, 12916, 13160,
+    13395, 13623, 13842, 14053, 14256, 14449, 14635, 14811, 14978, 15137, 15286, 15426, 15557,
+    15679, 15791, 15893, 15986, 16069, 16143, 16207, 16261, 16305, 16340, 16364, 16379, 16384};
 
 void nrv_quality_init(nrv_quality_t *quality, const nrv_gates_t *gates, size_t channels, unsigned counts_bits,
                       uint32_t span, nrv_channel_quality_t *channel)
@@ -46,9 +46,11 @@ void nrv_quality_reset(nrv_quality_t *quality)
 
 int32_t nrv_mains_sine(uint32_t phase)
 {
-    const unsigned step = phase >> 24, within = step & 63u;
-    const int32_t value = quarter[step & 64u ? 63u - within : within];
-    return step & 128u ? -value : value;
+    const uint32_t within = (phase & UINT32_C(0x40000000) ? ~phase : phase) & UINT32_C(0x3FFFFFFF);
+    const int16_t *at = quarter + (within >> 24);
+    const int32_t fraction = (int32_t)(within >> 8 & 0xFFFFu);
+    const int32_t value = at[0] + (((at[1] - at[0]) * fraction + 0x8000) >> 16);
+    return phase & UINT32_C(0x80000000) ? -value : value;
 }
 
 /* a - b or b - a, whichever is not negative. */
@@ -122,7 +124,7 @@ static int is_mains(nrv_quality_t *quality, const int32_t *counts, int32_t highe
         const int32_t x = (count >> coarser) * finer;
         if (!quality->started)
             c->mean = x * scale;
-        const int32_t y = x - (int32_t)(c->mean >> shift);
+        const int32_t y = x - (int32_t)((c->mean + scale / 2) >> shift);
         c->mean += y;
         c->in_phase += (int64_t)y * cosine - (c->in_phase >> shift);
         c->quadrature += (int64_t)y * sine - (c->quadrature >> shift);

@@ -5,8 +5,8 @@ from typing import Any, Final
 from edge._core import ffi, lib
 from edge.decision import DecisionRule, rule_config
 from edge.errors import InnervateError
-from edge.signal_path import SignalPath, path_config
 from edge.messages import Samples
+from edge.signal_path import SignalPath, path_config
 from edge.wire import MAX_PAYLOAD
 
 _Names = dict[int, str]
