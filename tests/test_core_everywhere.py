@@ -54,11 +54,11 @@ class Case:
 
 
 def signals(path: SignalPath, samples: int, seed: int) -> Ints:
-    """Silence, a full-scale square wave, a constant limit, noise at full scale, beyond, and small."""
+    """Silence, a square wave, a constant limit, noise of full scale, beyond it and small, a tone."""
     channels = len(path.channels)
     rng = np.random.default_rng(seed)
     top = 2 ** (path.counts_bits - 1)
-    n = samples // 6
+    n = samples // 7
     shape = (n, channels)
     square = np.where(np.arange(n) // max(2, n // 12) % 2, top - 1, -top)[:, None].repeat(channels, 1)
     beyond = rng.integers(-(2**31), 2**31, shape)
@@ -68,7 +68,8 @@ def signals(path: SignalPath, samples: int, seed: int) -> Ints:
         np.full(shape, -top),
         rng.integers(-top, top, shape),
         beyond,
-        rng.integers(-8, 9, (samples - 5 * n, channels)),
+        rng.integers(-8, 9, (samples - 6 * n, channels)),
+        top / 2 * np.sin(2 * np.pi / 5 * np.arange(n))[:, None].repeat(channels, 1),
     ]
     return np.concatenate(parts, dtype=np.int32, casting="unsafe")
 
@@ -82,7 +83,7 @@ def stream(counts: Ints, *, start: int, seed: int) -> tuple[Step, ...]:
     index = start
     for number, (piece, jump) in enumerate(zip(np.split(counts, cuts), jumps, strict=True)):
         first = (index + jump) % 2**32
-        steps.append(Step(STEP_SAMPLE, first, piece))
+        steps.append(Step(STEP_SAMPLE, first, piece, 2**31 + 2 if number == 2 else 0))
         if jump > -1000:
             index = first + len(piece)
         if number in (3, 5):
@@ -96,14 +97,33 @@ def eeg() -> SignalPath:
     """24 bits, a slow high-pass and a notch: error feedback and the finest coefficients."""
     d = design([Filter("highpass", (0.5,)), Filter("notch", (50.0,))], 250.0, 24)
     return path_of(
-        d.stages, bits=24, shift=d.shift, channels=4, settle=60, window=64, hop=25, right_shift=d.shift + 15
+        d.stages,
+        bits=24,
+        shift=d.shift,
+        channels=4,
+        settle=60,
+        window=64,
+        hop=25,
+        right_shift=d.shift + 15,
+        gates=Gates(mains_step=round(2**32 * 50 / 250), mains_shift=4, mains_share=180),
     )
 
 
 def emg() -> SignalPath:
     d = design([Filter("bandpass", (20.0, 450.0), 4)], 2000.0, 16)
+    gates = Gates(
+        saturated_run=3, flat_run=9, flat_range=4, slope=40_000, amplitude=2**28, inform=int(Flag.FLAT)
+    )
     return path_of(
-        d.stages, bits=16, shift=d.shift, channels=6, settle=30, window=50, hop=7, right_shift=d.shift + 7
+        d.stages,
+        bits=16,
+        shift=d.shift,
+        channels=6,
+        settle=30,
+        window=50,
+        hop=7,
+        right_shift=d.shift + 7,
+        gates=gates,
     )
 
 
@@ -203,7 +223,7 @@ def on_host(case: Case) -> ChainTrace:
             continue
         gaps, late = chain.gaps, chain.late
         raised = [0] * len(step.counts)
-        for event in chain.feed(step.counts, step.index):
+        for event in chain.feed(step.counts, step.index, step.lead_off):
             raised[(chain.expected - 1 - step.index) % 2**32] = int(event & (Event.WINDOW | Event.GAP))
             if event & Event.GAP:
                 decisions.append(chain.gap())
@@ -226,7 +246,7 @@ def on_host(case: Case) -> ChainTrace:
         (d.window_index, d.sample_index, label, round(d.confidence * 256), d.flags)
         for d, label in zip(decisions, labels, strict=True)
     ]
-    counters = [chain.expected, completed, chain.gaps, chain.late]
+    counters = [chain.expected, completed, chain.spoiled, chain.gaps, chain.late]
     return ChainTrace(
         events=np.array(events, "<u4").tobytes(),
         filtered=np.concatenate(filtered).astype("<i4").tobytes(),

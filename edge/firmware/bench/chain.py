@@ -4,6 +4,7 @@ The program is `chain_main.c` with the core, linked for an emulated microcontrol
 for an operating system (files by the C library). What it writes is returned as bytes, stage by stage.
 """
 
+import functools
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from edge.decision import DecisionRule
 from edge.errors import InnervateError
 from edge.firmware.bench.emulator import BOARDS, COMPILER, EMULATOR, HERE, layout_flags, run_tool
 from edge.firmware.config import config_c, config_h
-from edge.signal_path import SignalPath, path_buffers
+from edge.signal_path import SignalPath
 
 _CORE: Final = HERE.parents[1] / "core"
 _WARNINGS: Final = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror")
@@ -31,7 +32,11 @@ STEP_RESET: Final = 2
 
 @dataclass(frozen=True)
 class Target:
-    """Where the chain can run: compiler and flags, command before the program, Debian's package per tool."""
+    """Where the chain can run.
+
+    ``packages`` is Debian's package of each tool; ``runner`` the command before the program; ``board`` a key
+    of `emulator.BOARDS`, or None where there is an operating system.
+    """
 
     compiler: str
     cflags: tuple[str, ...]
@@ -50,7 +55,7 @@ TARGETS: Final = {
     "host": Target("gcc", ("-O2",), {"gcc": "gcc"}),
     "aarch64": Target(
         "aarch64-linux-gnu-gcc",
-        ("-O2", "-static"),
+        ("-O2",),
         {"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "qemu-aarch64-static": "qemu-user-static"},
         ("qemu-aarch64-static",),
     ),
@@ -83,20 +88,23 @@ class ChainTrace:
 class Step:
     """Samples with consecutive indices, or one of the chain's other calls.
 
-    ``what`` is a STEP_ value, ``index`` that of the first sample modulo 2^32, ``counts`` int32 [n, channels].
+    ``what`` is a STEP_ value, ``index`` that of the first sample modulo 2^32, ``counts`` int32 [n, channels],
+    ``lead_off`` the front end's word, for all of them.
     """
 
     what: int
     index: int = 0
     counts: NDArray[np.int32] | None = None
+    lead_off: int = 0
 
     def rows(self, channels: int) -> NDArray[np.int32]:
-        """Return what the program reads, int32 [n, 2 + channels]."""
+        """Return what the program reads, int32 [n, 3 + channels]."""
         counts = np.zeros((1, channels), np.int32) if self.counts is None else self.counts
-        rows = np.empty((len(counts), 2 + channels), np.int32)
+        rows = np.empty((len(counts), 3 + channels), np.int32)
         rows[:, 0] = self.what
         rows[:, 1] = ((self.index + np.arange(len(counts))) % 2**32).astype(np.uint32).view(np.int32)
-        rows[:, 2:] = counts
+        rows[:, 2] = np.uint32(self.lead_off).view(np.int32)
+        rows[:, 3:] = counts
         return rows
 
 
@@ -133,38 +141,35 @@ def run_chain(
     with tempfile.TemporaryDirectory(prefix="innervate-chain-") as name:
         folder = Path(name)
         _generate(folder, path, rule, outputs)
-        sources = [HERE / "chain_main.c", folder / "config.c", *_core_sources()]
-        command = [
-            chosen.compiler,
-            *_WARNINGS,
-            *chosen.cflags,
-            *flags,
-            f"-I{_CORE}",
-            f"-I{HERE}",
-            f"-I{folder}",
-        ]
+        (folder / "core.o").write_bytes(_core_object(chosen.compiler, (*chosen.cflags, *flags)))
+        command = [chosen.compiler, *_WARNINGS, *chosen.cflags, *flags, f"-I{_CORE}", f"-I{HERE}", "-I."]
+        command += [str(HERE / "chain_main.c"), "config.c", "core.o"]
         if chosen.board is None:
-            sources.append(HERE / "files_stdio.c")
+            command += [str(HERE / "files_stdio.c"), "-static"]
             run = [*chosen.runner, "./chain"]
         else:
-            sources += [HERE / "files_semihosting.c", HERE / "startup.c"]
+            command += [str(HERE / name) for name in ("files_semihosting.c", "startup.c")]
             command += layout_flags(chosen.board)
             run = BOARDS[chosen.board].emulation("chain")
-        run_tool([*command, *map(str, sources), "-o", "chain"], folder, "building the chain")
+        run_tool([*command, "-o", "chain"], folder, "building the chain")
         rows = np.concatenate([step.rows(len(path.channels)) for step in steps])
         rows.astype("<i4").tofile(folder / "steps.bin")
         run_tool(run, folder, "the chain", _RUN_SECONDS)
         return ChainTrace(*((folder / f"{stage.name}.bin").read_bytes() for stage in fields(ChainTrace)))
 
 
-def _core_sources() -> list[Path]:
-    """All of the core but the kernels; assembly guards itself by architecture."""
-    return sorted(path for path in _CORE.iterdir() if path.suffix in (".c", ".S"))
+@functools.cache
+def _core_object(compiler: str, flags: tuple[str, ...]) -> bytes:
+    """Compile the core, kernels apart, into one object file; assembly in it guards itself by architecture."""
+    sources = sorted(str(path) for path in _CORE.iterdir() if path.suffix in (".c", ".S"))
+    with tempfile.TemporaryDirectory(prefix="innervate-core-") as name:
+        command = [compiler, *_WARNINGS, *flags, "-ffunction-sections", f"-I{_CORE}", *sources]
+        run_tool([*command, "-r", "-nostdlib", "-o", "core.o"], Path(name), "building the core")
+        return (Path(name) / "core.o").read_bytes()
 
 
 def _generate(folder: Path, path: SignalPath, rule: DecisionRule, outputs: NDArray[np.int8]) -> None:
     classes = outputs.shape[1]
-    state, window = path_buffers(path)
     (folder / "config.h").write_text(config_h(path, classes, "standin"), encoding="utf-8")
     constants = config_c(
         path, rule, classes, version="bench", board="bench", build_id=bytes(16), bundle_hash=bytes(32)
@@ -176,12 +181,8 @@ def _generate(folder: Path, path: SignalPath, rule: DecisionRule, outputs: NDArr
 #include <stdint.h>
 #include <string.h>
 
-#define STANDIN_INPUT_SIZE {window.size}u
+#define STANDIN_INPUT_SIZE {path.window * len(path.outputs)}u
 #define STANDIN_OUTPUT_SIZE {classes}u
-
-/* Sizes of the chain's buffers, int32 and int8, and of a filtered sample. */
-#define STANDIN_STATE_LEN {state.size}u
-#define STANDIN_FILTERED {window.shape[1]}u
 
 typedef struct {{
     uint32_t next;

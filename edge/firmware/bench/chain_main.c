@@ -1,11 +1,11 @@
 /* Runs the chain of a generated configuration over a file of steps, and writes every integer that comes out.
  *
- *     steps.bin      read: uint32 what, uint32 index, int32 counts[channels] each
+ *     steps.bin      read: uint32 what, uint32 index, uint32 lead_off, int32 counts[channels] each
  *     events.bin     written: uint32 for each step, NRV_EV_ bits
  *     filtered.bin   int32 [outputs] for each filtered sample
  *     windows.bin    int8 [window][outputs] for each window
  *     decisions.bin  five uint32 for each decision: window, sample, label, confidence, flags
- *     counters.bin   uint32 expected, windows, gaps, late, after the last step
+ *     counters.bin   uint32 expected, windows, spoiled, gaps, late, after the last step
  *
  * Little-endian, as all targets are. The model is a stand-in that gives prepared outputs one after the other.
  */
@@ -29,9 +29,9 @@ static int write_decision(const nrv_decision_t *made)
     return bench_write(decisions_file, row, sizeof row);
 }
 
-static int take(uint32_t index, const int32_t *counts)
+static int take(uint32_t index, uint32_t lead_off, const int32_t *counts)
 {
-    const uint32_t events = nrv_chain_push(&chain, index, counts, 0);
+    const uint32_t events = nrv_chain_push(&chain, index, counts, lead_off);
     nrv_decision_t made;
     int good = bench_write(events_file, &events, sizeof events);
     if (events & NRV_EV_SAMPLE)
@@ -65,7 +65,7 @@ static int other_step(uint32_t what)
 
 int main(void)
 {
-    static int32_t step[2 + NRV_CHANNELS];
+    static int32_t step[3 + NRV_CHANNELS];
     const int steps_file = bench_open_to_read("steps.bin");
     const int counters_file = bench_open_to_write("counters.bin");
     events_file = bench_open_to_write("events.bin");
@@ -79,9 +79,9 @@ int main(void)
     nrv_model_reset(&model);
     int good = 1;
     while (good && bench_read(steps_file, step, sizeof step)) {
-        const uint32_t what = (uint32_t)step[0], index = (uint32_t)step[1];
-        good = what == STEP_SAMPLE ? take(index, step + 2) : other_step(what);
+        const uint32_t what = (uint32_t)step[0], index = (uint32_t)step[1], lead_off = (uint32_t)step[2];
+        good = what == STEP_SAMPLE ? take(index, lead_off, step + 3) : other_step(what);
     }
-    const uint32_t counters[4] = {chain.expected, chain.windows, chain.gaps, chain.late};
+    const uint32_t counters[5] = {chain.expected, chain.windows, chain.spoiled, chain.gaps, chain.late};
     return good && bench_write(counters_file, counters, sizeof counters) ? 0 : 4;
 }
