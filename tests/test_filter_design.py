@@ -19,9 +19,9 @@ EMG = [Filter("bandpass", (20.0, 450.0), 4), Filter("notch", (50.0,))]
 
 def reference(f: Filter, fs_hz: float) -> Any:
     if f.kind == "notch":
-        return signal.tf2sos(*signal.iirnotch(f.edges_hz[0], f.q, fs_hz))
+        return signal.tf2sos(*signal.iirnotch(f.edges_hz[0], f.q or 30, fs_hz))
     edges = f.edges_hz if len(f.edges_hz) == 2 else f.edges_hz[0]
-    return signal.butter(f.order, edges, f.kind, fs=fs_hz, output="sos")
+    return signal.butter(f.order or 2, edges, f.kind, fs=fs_hz, output="sos")
 
 
 DESIGNS = [

@@ -17,7 +17,7 @@ from train import models
 from train.baseline import predict_floor
 from train.corpus import Corpus
 from train.delay import budget
-from train.filter_design import design, normalise
+from train.filter_design import normalise, samples, signal_path
 from train.fit import FitResult, Progress, fit, predict
 from train.metrics import Metrics, score
 from train.settings import FitSettings
@@ -65,32 +65,18 @@ class Experiment:
     @cached_property
     def _unscaled_path(self) -> SignalPath:
         settings, plan = self.plan.signal_path, self.plan
-        made = design(settings.filters, plan.fs_hz, plan.counts_bits)
         first = next(self.corpus.recordings(self.split.train[:1]))
-        path = SignalPath(
-            channels=plan.channels,
-            fs_hz=plan.fs_hz,
-            uv_per_count=first.uv_per_count,
-            counts_bits=plan.counts_bits,
-            shift=made.shift,
-            stages=made.stages,
-            filters=settings.filters,
-            settle=made.settle,
-            group_delay_ms=made.group_delay_ms,
-            window=1,
-            hop=1,
-            multiplier=(),
-            right_shift=(),
+        path = signal_path(
+            settings.filters,
+            plan.fs_hz,
+            plan.channels,
+            plan.counts_bits,
+            first.uv_per_count,
+            settings.window_ms,
+            settings.hop_ms,
+            settings.montage,
         )
-        count = len(path.outputs)
-        path = msgspec.structs.replace(
-            path,
-            window=_samples(settings.window_ms, path.filtered_hz),
-            hop=_samples(settings.hop_ms, path.filtered_hz),
-            multiplier=(0,) * count,
-            right_shift=(0,) * count,
-            gates=settings.gates.gates(path, settings.window_ms),
-        )
+        path = msgspec.structs.replace(path, gates=settings.gates.gates(path, settings.window_ms))
         delay = budget(path, plan.decision)
         if plan.delay is not None and delay.mean_ms > plan.delay.limit_ms:
             raise InnervateError(
@@ -172,7 +158,7 @@ class Experiment:
         """Windows at the hop of training, without the start of each annotation that training leaves out."""
         settings = self.plan.signal_path
         hop_ms = settings.train_hop_ms if settings.train_hop_ms is not None else settings.hop_ms
-        dense = msgspec.structs.replace(path, hop=_samples(hop_ms, path.filtered_hz))
+        dense = msgspec.structs.replace(path, hop=samples(hop_ms, path.filtered_hz))
         skip = round(settings.train_skip_ms * path.fs_hz / 1000)
         return cut(self.corpus.recordings(ids), dense, self.plan.classes, skip)
 
@@ -256,7 +242,3 @@ def shortened(plan: Plan) -> Plan:
         for settings in (plan.fit, plan.personal)
     )
     return msgspec.structs.replace(plan, fit=fast, personal=personal)
-
-
-def _samples(milliseconds: float, fs_hz: float) -> int:
-    return max(1, round(milliseconds * fs_hz / 1000))

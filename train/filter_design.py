@@ -1,57 +1,43 @@
-"""Designs a signal path's filters with scipy and fits them into the core's integers.
+"""Designs a signal path: montage and filters by scipy, fitted into the core's integers, proved and checked.
 
-Sections are ordered and scaled so that every signal uses its int32 as fully as the worst-case input allows,
-and the counts are raised by as many bits as the proof of `filter_proof` permits.
+Counts are raised by as many bits as the proof of `filter_proof` permits. A design is accepted when that proof
+predicts it to be exact enough for white noise at full scale and 60 dB below.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations, product
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from edge.errors import InnervateError
-from edge.signal_path import Filter
-from edge.stages import COEFFICIENT_ONE, Cascade, Section, Stage
-from train.filter_proof import (
-    Floats,
-    Proof,
-    horizon,
-    impulse_response,
-    l1_norm,
-    largest_shift,
-    sos_of,
-)
+from edge.filters import Filter
+from edge.signal_path import SignalPath
+from edge.stages import Rectify, Stage
+from train.filter_blocks import UNIT, Floats, Segment, UnfitError, response_of, segments_of
+from train.filter_cascade import fit_cascade
+from train.filter_fir import fit_fir
+from train.filter_proof import Proof, largest_shift
+from train.filter_prototype import PASS_SHARE, ideal_segments, refusal
+from train.montage import Montage, fit_montage
 
-_ORDER_MAX = 8
 _SECTIONS_MAX = 16
-_ORDERED_MAX = 6
-"""Sections whose order is searched: each doubles the memory it takes."""
+"""Of one cascade."""
 
 _SETTLED = 0.01
 """A path has settled when its past can still move the output by this part of its largest value."""
 
-_CONVERTER_NOISE = 1 / math.sqrt(12)
-"""Standard deviation of a converter's own rounding, in counts: what the filters may add at most."""
+FULL_SCALE_DB = 123.0
+LOW_DB = 78.0
+"""Least signal to error that a design must be predicted to have for white noise at full scale and 60 dB
+below: 3 dB more than what is promised (docs/filters.md)."""
 
-_FEEDBACK_WORTH = 1.25
-"""Error feedback costs instructions: sections whose noise power it lowers by less (1 dB) do without."""
-
-_EXACT = 1e-9
-"""Ratios of numerator coefficients closer than this to whole numbers are whole: zeros at z = 1 or -1."""
-
-_B_SHIFTS = (0, 8, 16)
-
-_SMALL_NUMERATOR = 2.0**-5
-"""A numerator below this is shifted up, which costs a few instructions: its rounding would change the gain by
-more than 2^-26 (-156 dB)."""
-
-Triple = tuple[int, int, int]
+_FACTORS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 25, 30, 32, 40, 50, 64, 80, 100, 128, 200, 250)
+"""Decimation factors that are tried for a design which fails without."""
 
 
 class Design(NamedTuple):
@@ -63,215 +49,200 @@ class Design(NamedTuple):
     group_delay_ms: float
 
 
-def design(filters: Sequence[Filter], fs_hz: float, counts_bits: int) -> Design:
-    """Design a cascade of filters.
+class Accuracy(NamedTuple):
+    """Predicted signal to error, in dB, for white noise at full scale and 60 dB below."""
+
+    full_scale_db: float
+    low_db: float
+
+
+def design(
+    filters: Sequence[Filter],
+    fs_hz: float,
+    counts_bits: int,
+    channels: Sequence[str] = (),
+    montage: Montage | None = None,
+) -> Design:
+    """Design the stages of a signal path.
 
     Args:
-        filters: applied one after the other; none for a path without filters.
+        filters: applied one after the other, after the montage; none for a path without filters.
         fs_hz: samples per second.
         counts_bits: width of the counts, 2..32.
+        channels: names; needed for a montage only.
+        montage: "common_average", "bipolar", or for each new channel the weights of those there are.
 
     Raises:
-        InnervateError: a filter that cannot exist at this rate, or one that the core's integers cannot hold
-            or would drown in rounding noise.
+        InnervateError: a filter or montage that cannot exist, or that the core's integers cannot hold or
+            would drown in rounding noise.
     """
-    if not filters:
-        return Design((), 32 - counts_bits, 0, 0.0)
-    rows = ideal_sos(filters, fs_hz)
-    if len(rows) > _SECTIONS_MAX:
-        raise _refusal(
-            f"{len(rows)} second-order sections are more than {_SECTIONS_MAX}", filters, "Lower the orders"
-        )
-    sections = _quantise(_ordered_and_scaled(rows))
-    shift, proof = largest_shift(sections, counts_bits)
-    _check_noise(proof, shift, filters)
-    sos = sos_of(sections)
-    response = impulse_response(sos, horizon(sos))
-    return Design((Cascade(sections),), shift, _settle(response), _mean_group_delay(response) / fs_hz * 1e3)
+    mix = (fit_montage(montage, channels),) if montage is not None else ()
+    try:
+        return _design(filters, fs_hz, counts_bits, mix)
+    except UnfitError as error:
+        raise refusal(error.what, filters, _way_out(filters, fs_hz, counts_bits, mix)) from None
 
 
-def ideal_sos(filters: Sequence[Filter], fs_hz: float) -> Floats:
-    """Return the filters one after the other as scipy designs them: `sos`, float64 [sections, 6].
+def signal_path(
+    filters: Sequence[Filter],
+    fs_hz: float,
+    channels: Sequence[str],
+    counts_bits: int,
+    uv_per_count: float,
+    window_ms: float,
+    hop_ms: float,
+    montage: Montage | None = None,
+) -> SignalPath:
+    """Design a whole path; what passes at the full scale of the counts just fills int8.
+
+    One step of int8 is 2^(counts_bits - 8) counts, `uv_per_count` times as many microvolts: training sets the
+    scale by what muscles or brain really give (`normalise`), this one is right for any input.
+
+    Args:
+        filters: as for `design`.
+        fs_hz: samples per second.
+        channels: names.
+        counts_bits: width of the counts, 2..32.
+        uv_per_count: microvolts at the electrodes per count.
+        window_ms: length of a window.
+        hop_ms: between the ends of two windows.
+        montage: as for `design`.
 
     Raises:
-        InnervateError: a filter that cannot exist at this rate.
+        InnervateError: as `design`, or numbers that a path cannot have.
     """
-    return np.array([row for f in filters for row in _prototype(f, fs_hz)], np.float64).reshape(-1, 6)
+    made = design(filters, fs_hz, counts_bits, channels, montage)
+    path = SignalPath(
+        channels=tuple(channels),
+        fs_hz=fs_hz,
+        uv_per_count=uv_per_count,
+        counts_bits=counts_bits,
+        shift=made.shift,
+        stages=made.stages,
+        filters=tuple(filters),
+        settle=made.settle,
+        group_delay_ms=made.group_delay_ms,
+        window=1,
+        hop=1,
+        multiplier=(),
+        right_shift=(),
+    )
+    count = len(path.outputs)
+    path = msgspec.structs.replace(
+        path,
+        window=samples(window_ms, path.filtered_hz),
+        hop=samples(hop_ms, path.filtered_hz),
+        # int8 = filtered * 2^30 / 2^31 / 2^right_shift; filtered is counts times 2^shift.
+        multiplier=(1 << 30,) * count,
+        right_shift=(max(0, counts_bits + made.shift - 9),) * count,
+    )
+    path.validate()
+    return path
 
 
-def _refusal(what: str, filters: Sequence[Filter], fix: str) -> InnervateError:
-    names = ", ".join(f"{f.kind} {'-'.join(f'{edge:g}' for edge in f.edges_hz)} Hz" for f in filters)
-    return InnervateError(what, f"signal path filters: {names}", fix)
+def samples(milliseconds: float, fs_hz: float) -> int:
+    """Return the samples in so many milliseconds, at least one."""
+    return max(1, round(milliseconds * fs_hz / 1000))
 
 
-def _prototype(f: Filter, fs_hz: float) -> Floats:
-    """Return one filter as scipy designs it: `sos`, float64 [sections, 6]."""
-    wanted = 2 if f.kind == "bandpass" else 1
-    if len(f.edges_hz) != wanted:
-        raise _refusal(f"{f.kind} takes {wanted} edge frequencies", [f], f"Give edges_hz {wanted} values")
-    nyquist = fs_hz / 2
-    for edge in f.edges_hz:
-        if not 0 < edge < nyquist:
-            raise _refusal(
-                f"an edge at {edge:g} Hz does not lie below half the sampling rate of {fs_hz:g} Hz",
-                [f],
-                f"Choose edges above 0 and below {nyquist:g} Hz",
+def predicted_accuracy(filters: Sequence[Filter], fs_hz: float, stages: Sequence[Stage]) -> Accuracy:
+    """Predict how exact a design's stages are, relative to the same filters in float64.
+
+    Raises:
+        InnervateError: filters that cannot exist.
+    """
+    _, proof = largest_shift(stages, 24)
+    return _accuracy(proof, ideal_segments(filters, fs_hz), stages)
+
+
+def _design(filters: Sequence[Filter], fs_hz: float, counts_bits: int, mix: tuple[Stage, ...]) -> Design:
+    ideal = ideal_segments(filters, fs_hz)
+    stages = mix
+    for i, segment in enumerate(ideal):
+        stages += (Rectify(),) * (i > 0) + _fitted(segment, filters)
+    shift, proof = largest_shift(stages, counts_bits)
+    _check_accuracy(_accuracy(proof, ideal, stages))
+    settle, delay_s = 0.0, 0.0
+    for segment in segments_of(stages):
+        response = response_of(segment)
+        settle = (settle + _settled(response.values)) / response.step
+        delay_s += _mean_group_delay(response.values) / fs_hz
+        fs_hz /= response.step
+    return Design(stages, shift, math.ceil(settle), delay_s * 1e3)
+
+
+def _fitted(segment: Segment, filters: Sequence[Filter]) -> tuple[Stage, ...]:
+    """Fit one block after the other, each for what those before it can give."""
+    stages: tuple[Stage, ...] = ()
+    before = UNIT
+    for block in segment:
+        if len(block.sos) > _SECTIONS_MAX:
+            raise refusal(
+                f"{len(block.sos)} second-order sections on end are more than {_SECTIONS_MAX}",
+                filters,
+                "Lower the orders or take fewer harmonics",
             )
-    if f.kind == "notch":
-        if not (f.q > 0 and f.edges_hz[0] / f.q < nyquist):
-            raise _refusal(f"a notch with q = {f.q:g} is too wide", [f], "Choose a larger q; 30 is usual")
-        row: Floats = np.concatenate(signal.iirnotch(f.edges_hz[0], f.q, fs_hz))
-        return row[None]
-    if not 1 <= f.order <= _ORDER_MAX:
-        raise _refusal(f"order {f.order}", [f], f"Choose an order of 1 to {_ORDER_MAX}")
-    if wanted == 2 and f.edges_hz[0] >= f.edges_hz[1]:
-        raise _refusal("the edges of a band-pass must rise", [f], "Swap edges_hz")
-    edges = f.edges_hz if wanted == 2 else f.edges_hz[0]
-    sos: Floats = signal.butter(f.order, edges, f.kind, fs=fs_hz, output="sos")
-    return sos
+        stage = fit_cascade(block.sos, before) if len(block.sos) else fit_fir(block)
+        before = before.through(block)
+        stages += (stage,)
+    return stages
 
 
-def _ordered_and_scaled(rows: Floats) -> Floats:
-    """Spread the gain so that every section's output has about the same bound."""
-    gains = np.array([_peak_gain(row) for row in rows])
-    rows = rows.copy()
-    rows[:, :3] /= gains[:, None]
-    total = float(np.prod(gains))
-    rows = rows[_best_order(rows)]
-
-    samples = horizon(rows)
-    bounds = [l1_norm(impulse_response(rows[: k + 1], samples)) for k in range(len(rows))]
-    # A section can lift by its cap, |b| < 2, and no more: levels (the gain up to each section's output) must
-    # leave the later ones able to reach the whole gain.
-    caps = [2 * (1 - 2.0**-20) / float(np.max(np.abs(row[:3]))) for row in rows]
-    least = [total / math.prod(caps[k + 1 :]) for k in range(len(rows))]
-    level = 1.0
-    for k, row in enumerate(rows):
-        wanted = max(total * bounds[-1] / bounds[k], least[k])
-        reached = min(wanted, level * caps[k])
-        row[:3] *= reached / level
-        level = reached
-    rows[-1, :3] *= total / level
-    return rows
+def _way_out(filters: Sequence[Filter], fs_hz: float, counts_bits: int, mix: tuple[Stage, ...]) -> str:
+    """Find the least decimation with which the filters can be run, by trying."""
+    for factor in _FACTORS:
+        try:
+            _design((Filter("decimate", factor=factor), *filters), fs_hz, counts_bits, mix)
+        except InnervateError:
+            continue
+        if all(edge <= PASS_SHARE * fs_hz / factor for f in filters for edge in f.edges_hz):
+            first = f'{{ kind = "decimate", factor = {factor} }}'
+            return f"Put {first} before them, raise the lowest edge, or lower the order"
+    return "Raise the lowest edge, widen the band, or lower the order"
 
 
-def _peak_gain(row: Floats) -> float:
-    corners = np.angle(np.concatenate([np.roots(row[3:]), [1.0, -1.0]]))
-    grid = np.concatenate([np.linspace(0, np.pi, 512), np.abs(corners)])
-    return float(np.max(np.abs(signal.freqz(row[:3], row[3:], grid)[1])))
+def _accuracy(proof: Proof, ideal: Sequence[Segment], stages: Sequence[Stage]) -> Accuracy:
+    error = _coefficient_error(ideal, segments_of(stages))
+    return Accuracy(proof.signal_to_error_db(1.0, error), proof.signal_to_error_db(1e-3, error))
 
 
-def _best_order(rows: Floats) -> list[int]:
-    """Find the order of sections with the least rounding noise, each output scaled to the same bound.
+def _coefficient_error(ideal: Sequence[Segment], fitted: Sequence[Segment]) -> float:
+    """What the rounding of coefficients changes in the output for white noise, relative to it.
 
-    The noise of a section depends only on which sections come before it (they set its scale) and which
-    after (they filter its noise): a shortest path over subsets. Long cascades keep scipy's order.
+    After a rectifier, where the signal is its mean, at most: the error of the mean, and all of the rest.
     """
-    count = len(rows)
-    if count > _ORDERED_MAX:
-        return list(range(count))
-    samples = horizon(rows)
-    everything = frozenset(range(count))
-    unit = impulse_response(np.empty((0, 6)), samples)
-    responses = {frozenset[int](): unit}
-    best: dict[frozenset[int], tuple[float, list[int]]] = {frozenset(): (0.0, [])}
-    for size in range(1, count + 1):
-        for subset in _subsets(count, size):
-            first = min(subset)
-            responses[subset] = signal.sosfilt(rows[None, first], responses[subset - {first}])
-    for size in range(1, count + 1):
-        for subset in _subsets(count, size):
-            bound = l1_norm(responses[subset])
-            after = float(np.sum(responses[everything - subset] ** 2))
-            candidates = [
-                (best[subset - {last}][0] + after * bound**2, [*best[subset - {last}][1], last])
-                for last in subset
-            ]
-            best[subset] = min(candidates)
-    return best[everything][1]
+    total = 0.0
+    for i, (a, b) in enumerate(zip(ideal, fitted, strict=True)):
+        wanted, got = response_of(a).values, response_of(b).values
+        error = np.zeros(max(len(wanted), len(got)))
+        error[: len(got)] += got
+        error[: len(wanted)] -= wanted
+        if i == 0:
+            total = _norm(error) / _norm(wanted)
+        else:
+            steady = abs(float(np.sum(wanted)))
+            # An error that came through the rectifier, relative to the mean of a Gaussian signal there.
+            total *= math.sqrt(math.pi / 2) * float(np.sum(np.abs(wanted))) / steady
+            total += (abs(float(np.sum(error))) + _norm(error)) / steady
+    return total
 
 
-def _subsets(count: int, size: int) -> list[frozenset[int]]:
-    return [frozenset(c) for c in combinations(range(count), size)]
+def _norm(values: Floats) -> float:
+    return math.sqrt(float(np.sum(values**2)))
 
 
-def _quantise(rows: Floats) -> tuple[Section, ...]:
-    sections = []
-    for row in rows:
-        poles = _PoleNoise(row)
-        a1, a2 = (_split(round(a * COEFFICIENT_ONE * 65536)) for a in row[4:].tolist())
-        weights = poles.best_weights()
-        gain = poles.power(1.0, -weights[0] / 64, -weights[1] / 64)
-        feedback = poles.power(1.0, 0.0, 0.0) > _FEEDBACK_WORTH * gain
-        b, b_shift = poles.best_numerator()
-        sections.append(Section(b, (a1[0], a2[0]), (a1[1], a2[1]), weights if feedback else (0, 0), b_shift))
-    return tuple(sections)
+def _check_accuracy(accuracy: Accuracy) -> None:
+    for level, reached, least in zip(("at", "60 dB below"), accuracy, (FULL_SCALE_DB, LOW_DB), strict=True):
+        if reached < least:
+            raise UnfitError(
+                f"white noise {level} full scale would come out {reached:.0f} dB above the rounding errors, "
+                f"not {least:.0f}",
+                "signal path filters",
+                "Raise the lowest edge, widen the band, or lower the order",
+            )
 
 
-class _PoleNoise:
-    """What passes through a section's poles: the power of (t0 + t1/z + t2/z^2) / A for white noise.
-
-    It is a quadratic form in the autocorrelation of 1 / A.
-    """
-
-    def __init__(self, row: Floats) -> None:
-        self._row = row
-        response = impulse_response(np.array([[1.0, 0.0, 0.0, *row[3:]]]), horizon(row[None]))
-        lags = [float(np.dot(response[: len(response) - k], response[k:])) for k in range(3)]
-        self._matrix = np.array([[lags[abs(i - j)] for j in range(3)] for i in range(3)])
-
-    def power(self, *taps: float) -> float:
-        vector = np.array(taps)
-        return float(vector @ self._matrix @ vector)
-
-    def best_weights(self) -> tuple[int, int]:
-        """Choose the weights of past errors, in 64ths, for the least noise at the section's output."""
-        ideal1, ideal2 = (round(-64 * a) for a in self._row[4:].tolist())
-        near = product(
-            range(max(-128, ideal1 - 4), min(128, ideal1 + 4) + 1),
-            range(max(-64, ideal2 - 4), min(64, ideal2 + 4) + 1),
-        )
-        return min(near, key=lambda w: self.power(1.0, -w[0] / 64, -w[1] / 64))
-
-    def best_numerator(self) -> tuple[Triple, int]:
-        """Place the zeros: b times 2^b_shift in Q2.30, and b_shift.
-
-        Zeros at z = 1 and z = -1 stay exactly there. Zeros elsewhere on the unit circle (notches) stay on it,
-        at the lattice point with the least error at the output: close poles amplify what rounding does.
-        """
-        # Products of a shifted numerator must not wrap before the shift.
-        fitting = [s for s in _B_SHIFTS if s == 0 or np.abs(self._row[:3]).sum() * 2.0**s < 4 - 2.0**-20]
-        shift = next((s for s in fitting if abs(self._row[0]) * 2.0**s >= _SMALL_NUMERATOR), fitting[-1])
-        exact = self._row[:3] * (COEFFICIENT_ONE << shift)
-        b0, b1, b2 = (round(v) for v in exact.tolist())
-        ratios = [float(v) for v in self._row[1:3] / self._row[0]]
-        if all(abs(r - round(r)) < _EXACT for r in ratios):
-            return (b0, b0 * round(ratios[0]), b0 * round(ratios[1])), shift
-        if abs(ratios[1] - 1) > _EXACT:
-            return (b0, b1, b2), shift
-        near = ((b0 + i, b1 + j, b0 + i) for i, j in product(range(-4, 5), range(-8, 9)))
-        limit = 2 * COEFFICIENT_ONE - 1
-        candidates = (b for b in near if max(map(abs, b)) <= limit)
-        return min(candidates, key=lambda b: self.power(*(np.array(b) - exact))), shift
-
-
-def _split(fine: int) -> tuple[int, int]:
-    """Split a coefficient with 46 fraction bits into Q2.30, rounded, and what is left below, up to 2^15."""
-    high = (fine + 32767) >> 16
-    return high, fine - (high << 16)
-
-
-def _check_noise(proof: Proof, shift: int, filters: Sequence[Filter]) -> None:
-    noise = proof.noise_rms / 2**shift
-    if noise > _CONVERTER_NOISE:
-        raise _refusal(
-            f"rounding noise of {noise:.2f} counts would exceed the converter's own",
-            filters,
-            "Raise the lowest edge, lower the order, or bring the sampling rate down first",
-        )
-
-
-def _settle(response: Floats) -> int:
+def _settled(response: Floats) -> int:
     """Count samples after which the past moves the output by at most _SETTLED of its largest value."""
     after = np.cumsum(np.abs(response[::-1]))[::-1]
     return int(np.count_nonzero(after > _SETTLED * after[0]))

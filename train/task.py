@@ -12,9 +12,10 @@ import msgspec
 
 from edge.decision import DecisionRule
 from edge.errors import InnervateError
-from edge.signal_path import Filter
+from edge.filters import Filter
 from train import readers
 from train.gates import GateSettings
+from train.montage import fit_montage
 from train.settings import FitSettings
 from train.splits import PROTOCOLS, Protocol
 
@@ -32,6 +33,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         train_hop_ms: the same for training windows; more overlap is cheap variety.
         train_skip_ms: start of each annotation that training leaves out, not the test: a label that follows a
             cue begins before the muscle does.
+        montage: what the channels become before the filters (`train.montage`); None leaves them alone.
         filters: in order.
         percentile: of the filtered training signal's magnitude that becomes full scale of int8.
         scale: one for each channel, or one for all channels of the band together.
@@ -43,6 +45,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     hop_ms: float
     train_hop_ms: float | None = None
     train_skip_ms: float = 0.0
+    montage: Literal["common_average", "bipolar"] | dict[str, dict[str, float]] | None = None
     filters: tuple[Filter, ...] = ()
     percentile: float = 99.9
     scale: Literal["channel", "band"] = "channel"
@@ -195,13 +198,19 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 def _overlay(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
-    """Lay one table over another: tables merge, all else is replaced; a new model has its own parameters."""
+    """Lay one table over another: tables merge, all else is replaced.
+
+    A new model has its own parameters; a montage is one thing.
+    """
     merged = dict(base)
     if layer.get("model", base.get("model")) != base.get("model"):
         merged["model_params"] = {}
     for key, value in layer.items():
         below = merged.get(key)
-        merged[key] = _overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        if isinstance(below, dict) and isinstance(value, dict) and key != "montage":
+            merged[key] = _overlay(below, value)
+        else:
+            merged[key] = value
     return merged
 
 
@@ -222,6 +231,10 @@ def _check(plan: Plan, where: str) -> None:
         raise InnervateError(
             f"The percentile {path.percentile:g} is not above 50 and at most 100", where, "Use 99 to 100"
         )
+    for f in path.filters:
+        f.validate()
+    if path.montage is not None:
+        fit_montage(path.montage, plan.channels)
     plan.decision.validate()
 
 
