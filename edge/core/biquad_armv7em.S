@@ -4,8 +4,8 @@
  * there are. So coefficients come in groups (LDM, LDRD) into registers that are free just then, and each new
  * value goes where the oldest one was: nothing is moved.
  *
- * Two ways through: blocks of one channel go section by section through loops that do two samples a turn; all
- * else goes sample by sample, a value through all sections. Both give the same integers.
+ * Two ways through: blocks of one channel go section by section, through loops that do two samples a turn; all
+ * else goes value by value, each through all sections. Both give the same integers.
  */
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && !defined(NRV_PORTABLE)
 #if __ARM_ARCH_PROFILE == 'M'
@@ -85,14 +85,15 @@ odd_\bits:
     bne even_\bits
 .endm
 
-/* Words on the stack: the block loops' coefficients, then what nrv_cascade_run pushed, then its caller's. */
+/* Words on the stack: the block loops' coefficients below what is pushed here, {r0-r12, lr}; then the caller's. */
 .equ COEFFICIENTS, 24
 .equ SECTIONS, 0    /* and their number */
 .equ CHANNELS, 8
 .equ STATE, 12
 .equ SAMPLES, 48
 .equ SIGNAL, 56
-.equ ROW_END, 60    /* where the caller put `samples` */
+
+.equ BLOCK_LEAST, 8 /* samples: fewer are done faster one by one */
 
     .section .text.nrv_cascade_run, "ax", %progbits
     .global nrv_cascade_run
@@ -102,18 +103,16 @@ odd_\bits:
 /* r0 sections, r1 n_sections, r2 channels, r3 state; on the stack: signal, samples */
 nrv_cascade_run:
     ldr r12, [sp, #4]
-    push {r0-r12, lr}
     cmp r12, #1
     bne not_single
-    ldr r2, [sp, #SIGNAL]
-    ldr r1, [sp, #CHANNELS]
 
-    /* Sample by sample. r2 signal, r1 channels. */
+    /* One sample of all channels: the arguments but `samples`, in their places. */
 row:
-    add r1, r2, r1, lsl #2
-    str r1, [sp, #ROW_END]
+    push {r0-r12, lr}
+    ldr r1, [sp, #SIGNAL]
 channel:
-    ldr r4, [r2]
+    strd r2, r1, [sp, #CHANNELS] /* channels left, and the signal where STATE was */
+    ldr r4, [r1]
     ldrd r12, lr, [sp, #SECTIONS]
     /* r3 state, r4 x0, r12 section, lr sections left. */
 section:
@@ -151,30 +150,32 @@ whole:
     bne section
 
     stm r3!, {r4, r9}
-    ldrd r2, r1, [sp, #SIGNAL]  /* and ROW_END */
-    str r4, [r2], #4
-    str r2, [sp, #SIGNAL]
-    cmp r2, r1
+    ldrd r2, r1, [sp, #CHANNELS]
+    str r4, [r1], #4
+    subs r2, r2, #1
     bne channel
-
-    ldr r12, [sp, #SAMPLES]
-    subs r12, r12, #1
-    bne next_row
-finished:
     pop {r0-r12, pc}
-next_row:
-    str r12, [sp, #SAMPLES]
-    ldrd r1, r3, [sp, #CHANNELS] /* and STATE */
-    b row
 
 not_single:
-    bcc finished
+    it cc
+    bxcc lr
+    push {r0-r12, lr}
+    ldr r4, [sp, #SIGNAL]
     cmp r2, #1
-    ldr r2, [sp, #SIGNAL]
-    ldr r1, [sp, #CHANNELS]
-    bne row
+    bne next_row
+    cmp r12, #BLOCK_LEAST
+    bcs blocks
+next_row:
+    str r4, [sp]                /* for `row`, the caller's signal */
+    bl row
+    add r4, r3, #4              /* where the last channel was */
+    ldrd r2, r3, [sp, #CHANNELS] /* and STATE */
+    subs r12, r12, #1
+    bne next_row
+    pop {r0-r12, pc}
 
     /* Section by section: one channel, two samples or more. */
+blocks:
     sub sp, sp, #COEFFICIENTS
 block:
     ldr r10, [sp, #COEFFICIENTS + SECTIONS]
