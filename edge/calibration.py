@@ -263,7 +263,7 @@ def headroom_steps(headroom: float) -> int:
         InnervateError: it is out of range.
     """
     if not 1 / 256 <= headroom <= 255:
-        raise InnervateError(f"a headroom of {headroom:g}", "calibration", "Give 1/256 to 255, 4.25 in general")
+        raise InnervateError(f"a headroom of {headroom:g}", "calibration", "Give 1/256 to 255")
     return round(headroom * (1 << _HEADROOM_BITS))
 
 
@@ -293,10 +293,21 @@ def check_reason(reason: int, channel: int, path: SignalPath) -> None:
         case lib.NRV_CALIBRATION_NOT_ABOVE_REST:
             names, what = path.outputs, "is not twice as loud at full contraction as at rest"
             fix = "Relax for the first phase, contract as hard as you can for the second"
+        case lib.NRV_CALIBRATION_NOT_STORED:
+            raise not_stored("calibration")
         case _:
             raise InnervateError(f"{_REFUSED}reason {reason}", "calibration", "Calibrate again")
     name = names[channel] if channel < len(names) else str(channel)
     raise InnervateError(f"{_REFUSED}the channel {what}", f"channel {name}", fix)
+
+
+def not_stored(where: str) -> InnervateError:
+    """Return the error of a device that uses a calibration and could not store it."""
+    return InnervateError(
+        "the device could not store the calibration: it lasts until the next reset",
+        where,
+        "Check the board's storage",
+    )
 
 
 def _damaged() -> InnervateError:

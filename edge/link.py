@@ -11,13 +11,15 @@ from typing import Any, Final, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge import frames, wire
+from edge import device_calibration, frames, wire
+from edge.calibration import HEADROOM, Calibration, not_stored
 from edge.decision import NO_LABEL, Decision
 from edge.device import Device, open_device
 from edge.errors import InnervateError
 from edge.messages import (
     PROTOCOL,
     Ack,
+    CalibrationResult,
     DecisionMade,
     ErrorCode,
     GetStatus,
@@ -36,6 +38,7 @@ from edge.messages import (
     TraceOutput,
     TraceWindow,
 )
+from edge.signal_path import SignalPath
 
 ANSWER_SECONDS: Final = 20.0
 """Longest wait for any progress: a large model in an emulator on a busy machine takes seconds."""
@@ -74,6 +77,8 @@ class Link:
         self.info: Info | None = None
         self._sequence = 0
         self._pieces = bytearray()
+        self.calibration_result: CalibrationResult | None = None
+        """The last one that the device sent."""
 
     @classmethod
     def open(cls, url: str, firmware: Path | None = None, bundle_hash: str | None = None) -> Self:
@@ -132,7 +137,7 @@ class Link:
             stale_hops: hops without samples after which the device says STALE, STALE_HOPS in use; 0 for
                 never, for a recording replayed at the pace of the link.
         """
-        self._confirm(self.send(Start(int(trace), stale_hops)))
+        self.confirm(self.send(Start(int(trace), stale_hops)))
 
     def stream(
         self, counts: NDArray[np.integer[Any]], first_index: int = 0, chunk: int = 255, lead_off: int = 0
@@ -148,7 +153,7 @@ class Link:
         Raises:
             InnervateError: the device vanished, restarted in mid-stream or fell silent.
         """
-        info = self._known()
+        info = self.known()
         waiting = deque(pack_samples(counts, first_index, chunk, lead_off))
         under_way: deque[tuple[int, int]] = deque()  # sequence number, size
         progress = time.monotonic()
@@ -166,10 +171,10 @@ class Link:
                         while under_way and (message.seq - under_way[0][0]) & 0xFFFF < 0x8000:
                             under_way.popleft()
                     case Refused():
-                        raise self._refused(message)
+                        raise self.refused(message)
                     case _:
                         yield from self.events(message)
-            self._check_silence(progress)
+            self.check_silence(progress)
 
     def listen(self, seconds: float) -> Iterator[Decision | Traced]:
         """Yield what the device says by itself within a time."""
@@ -187,7 +192,7 @@ class Link:
         Raises:
             InnervateError: the window has another shape than the model's, or no answer.
         """
-        info = self._known()
+        info = self.known()
         if window.dtype != np.int8 or window.shape != (info.window, info.outputs):
             raise InnervateError(
                 f"a window of {window.dtype} {window.shape} where the model eats int8 "
@@ -207,10 +212,21 @@ class Link:
                 _append(output, message.offset, message.data, info.labels)
 
         for offset in range(0, len(data), piece):
-            self._confirm(self.send(RunModel(offset, data[offset : offset + piece])), collect)
+            self.confirm(self.send(RunModel(offset, data[offset : offset + piece])), collect)
         if len(output) != info.labels:
             raise InnervateError("a part of the model's output was lost", self.device.url, "Try again")
         return np.frombuffer(bytes(output), np.int8), ticks
+
+    def calibrate(
+        self,
+        path: SignalPath,
+        rest: NDArray[np.integer[Any]],
+        mvc: NDArray[np.integer[Any]],
+        headroom: float = HEADROOM,
+        gathered: device_calibration.Gathered = lambda done, wanted: None,
+    ) -> Calibration:
+        """Have the device calibrate itself: :func:`edge.device_calibration.calibrate`."""
+        return device_calibration.calibrate(self, path, rest, mvc, headroom, gathered)
 
     def status(self) -> Status:
         """Return the device's counters."""
@@ -267,7 +283,7 @@ class Link:
         Raises:
             InnervateError: a label that the bundle does not have.
         """
-        info = self._known()
+        info = self.known()
         match message:
             case DecisionMade():
                 if message.label >= info.labels and message.label != NO_LABEL:
@@ -280,6 +296,8 @@ class Link:
                     message.flags,
                     message.ticks / info.tick_hz * 1e6,
                 )
+            case CalibrationResult():
+                self.calibration_result = message
             case TraceFiltered() if len(message.data) == 4 * message.count * info.outputs:
                 values = np.frombuffer(message.data, "<i4").reshape(-1, info.outputs)
                 yield Traced("filtered", message.index, values)
@@ -304,7 +322,7 @@ class Link:
                         return message
         raise self._silent()
 
-    def _confirm(self, sequence: int, other: Callable[[wire.Message], None] = lambda _: None) -> None:
+    def confirm(self, sequence: int, other: Callable[[wire.Message], None] = lambda _: None) -> None:
         """Wait for the Ack of a frame; whatever else comes goes to ``other``."""
         progress = time.monotonic()
         while True:
@@ -312,16 +330,18 @@ class Link:
                 if isinstance(message, Ack) and message.seq == sequence:
                     return
                 if isinstance(message, Refused) and message.seq == sequence:
-                    raise self._refused(message)
+                    raise self.refused(message)
                 other(message)
-            self._check_silence(progress)
+            self.check_silence(progress)
 
-    def _known(self) -> Info:
+    def known(self) -> Info:
+        """Return what the handshake told; raises InnervateError if there was none."""
         if self.info is None:
             raise InnervateError("the handshake is missing", self.device.url, "Call hello() first")
         return self.info
 
-    def _check_silence(self, progress: float) -> None:
+    def check_silence(self, progress: float) -> None:
+        """Raise InnervateError if the last progress (time.monotonic) is too long ago."""
         if time.monotonic() - progress > ANSWER_SECONDS:
             raise self._silent()
 
@@ -337,11 +357,16 @@ class Link:
             "Check that it runs this firmware and that nobody else holds the line",
         )
 
-    def _refused(self, message: Refused) -> InnervateError:
+    def refused(self, message: Refused) -> InnervateError:
+        """Return the error that a refusal means."""
         if message.code == ErrorCode.NOT_STREAMING:
             return InnervateError(
                 "the device is not streaming: it restarted", self.device.url, "Start the stream again"
             )
+        if message.code == ErrorCode.WRONG_CALIBRATION:
+            return device_calibration.refusal(self.device.url)
+        if message.code == ErrorCode.NOT_STORED:
+            return not_stored(self.device.url)
         name = ErrorCode(message.code).name if message.code in set(ErrorCode) else f"code {message.code}"
         return InnervateError(
             f"the device refused a message: {name.lower().replace('_', ' ')}",

@@ -9,7 +9,18 @@ from types import TracebackType
 from typing import Self
 
 from edge import frames, wire
-from edge.messages import PROTOCOL, Ack, GetStatus, Hello, Info, Samples, Start, Status
+from edge.messages import (
+    PROTOCOL,
+    Ack,
+    CalibrationRecord,
+    GetCalibration,
+    GetStatus,
+    Hello,
+    Info,
+    Samples,
+    Start,
+    Status,
+)
 
 INFO = Info(PROTOCOL, "0.1.0", bytes(16), bytes(range(32)), "fake", 4, 4, 40, 20, 3, 1024, 1_000_000)
 
@@ -23,6 +34,8 @@ def obedient(device: "FakeDevice", sequence: int, message: wire.Message) -> None
             device.say(device.info)
         case GetStatus():
             device.say(Status(*[0] * len(fields(Status))))
+        case GetCalibration():
+            device.say(CalibrationRecord(0, 0, b""))
         case Start():
             device.say(Ack(sequence, 0, device.info.credit))
         case Samples():

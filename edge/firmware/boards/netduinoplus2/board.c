@@ -67,7 +67,7 @@ static struct {
 static struct {
     uint32_t size;
     uint8_t bytes[NRV_BOARD_STORE_MAX];
-} kept __attribute__((section(".noinit")));
+} stored __attribute__((section(".noinit")));
 
 static nrv_ring_t received;
 static volatile uint32_t overruns;
@@ -249,20 +249,20 @@ uint32_t nrv_board_boots(void)
 
 int nrv_board_store(const uint8_t *from, size_t size)
 {
-    if (size > sizeof kept.bytes) {
+    if (size > sizeof stored.bytes) {
         return 0;
     }
-    memcpy(kept.bytes, from, size);
-    kept.size = (uint32_t)size;
+    memcpy(stored.bytes, from, size);
+    stored.size = (uint32_t)size;
     return 1;
 }
 
 size_t nrv_board_load(uint8_t *to, size_t room)
 {
     /* After power-on the size is anything. */
-    if (kept.size > sizeof kept.bytes || kept.size > room) {
+    if (stored.size > sizeof stored.bytes || stored.size > room) {
         return 0;
     }
-    memcpy(to, kept.bytes, kept.size);
-    return kept.size;
+    memcpy(to, stored.bytes, stored.size);
+    return stored.size;
 }
