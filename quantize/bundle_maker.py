@@ -5,6 +5,7 @@ from importlib.metadata import version
 from itertools import islice
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +23,8 @@ from train.run import Run
 GOLDEN_WINDOWS: Final = 32
 """Enough for several classes and votes; a slow serial link carries the counts in seconds."""
 GOLDEN_PIECES: Final = 4
+_HUM_MEANS: Final = 6
+"""Time constants after which the share of a pure hum has risen to more than 99.7 %."""
 BURST_GAIN: Final = 64
 """By how much the burst in the golden counts is louder: far beyond full scale of int8."""
 
@@ -72,7 +75,9 @@ def golden_counts(recordings: Sequence[NDArray[np.int32]], path: SignalPath) -> 
     """Splice counts [T, C] that bring `GOLDEN_WINDOWS` windows, some of every kind, and reach every limit.
 
     The pieces lie at different depths of the recordings; the joints are steps as a moving electrode makes
-    them. In the third quarter a burst overdrives int8, and its last samples the converter itself.
+    them. In the third quarter a burst overdrives int8, and its last samples the converter itself. Where gates
+    of the path look for a channel that stands still or hums, samples that do follow at the end. Golden
+    vectors cannot say that a lead is off.
 
     Args:
         recordings: counts [n, C] each.
@@ -98,11 +103,33 @@ def golden_counts(recordings: Sequence[NDArray[np.int32]], path: SignalPath) -> 
     limit = 1 << (path.counts_bits - 1)
     settle = path.settle * path.decimation
     at = settle + (len(counts) - settle) * 5 // 8
-    burst = counts[at : at + max(path.window_samples // 2, path.gates.saturated_run)]
+    gates = path.gates
+    burst = counts[at : at + max(path.window_samples // 2, gates.saturated_run, 2)]
     burst *= BURST_GAIN
     np.clip(burst, -limit + 1, limit - 2, out=burst)
-    burst[-path.gates.saturated_run :, 0] = limit - 1
-    return np.ascontiguousarray(counts, np.int32)
+    if gates.slope:
+        burst[:2, 0] = -limit + 1, limit - 2
+    if gates.saturated_run:
+        burst[-gates.saturated_run :, 0] = limit - 1
+    return np.ascontiguousarray(np.concatenate([counts, *_lasting_faults(counts, path)]), np.int32)
+
+
+def _lasting_faults(counts: NDArray[np.int64], path: SignalPath) -> list[NDArray[np.int64]]:
+    """Counts [n, C] each, that violate the gates which take their time; the last makes a window of them."""
+    gates, channels = path.gates, len(path.channels)
+    faults = []
+    if gates.flat_run:
+        still = np.resize(counts, (gates.flat_run, channels))
+        still[:, 0] = still[0, 0]
+        faults.append(still)
+    if gates.mains_step:
+        hum = np.resize(counts, (_HUM_MEANS << gates.mains_shift, channels))
+        turns = np.arange(len(hum)) * (gates.mains_step / 2**32)
+        hum[:, -1] = np.rint((1 << path.counts_bits - 2) * np.sin(2 * np.pi * turns))
+        faults.append(hum)
+    if faults:
+        faults.append(np.resize(counts, (path.hop_samples, channels)))
+    return faults
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -118,6 +145,7 @@ def _facts(run: Run) -> dict[str, Any]:
             "test_recordings": len(record.split.test),
         },
         "split": {"protocol": plan.protocol, "seed": record.seed},
+        "delay_limits": msgspec.to_builtins(plan.delay),
         "limits": [
             "Not a medical device; not validated on people other than those of the data set.",
             f"Only for {len(plan.channels)} channels at {plan.fs_hz:g} Hz placed as in the data set.",

@@ -1,5 +1,6 @@
 """Gates of quality: each against what core/quality.h states, and what they make of windows and decisions."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ def gate(mains_hz: float, fs: float, shift: int, share: int = 128) -> Gates:
 
 def shift_for(fs: float) -> int:
     """Means over some 160 ms."""
-    return round(np.log2(0.16 * fs))
+    return round(math.log2(0.16 * fs))
 
 
 def float_shares(x: Floats, frequency: float, shift: int) -> Floats:

@@ -43,6 +43,12 @@ MUTANTS = {
         "nrv_decider",
         "damaged_frames",
     ),
+    "leads that are off go unheard": (
+        "firmware/app/stream.c",
+        "nrv_chain_push(&chain, index, counts, lead_off)",
+        "nrv_chain_push(&chain, index, counts, 0 * lead_off)",
+        "lead_off",
+    ),
     "a start does not reset the chain": (
         "firmware/app/stream.c",
         "    nrv_chain_reset(&chain);\n",

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from edge.engines.native import NativeEngine
 from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
 from edge.pipeline import Pipeline
+from edge.quality import Gates
 from edge.signal_path import PathRunner
 from quantize.bundle_maker import GOLDEN_WINDOWS, golden_counts, make_golden
 from quantize.c99 import build_shared
@@ -105,6 +107,25 @@ def test_golden_counts_reach_every_limit() -> None:
     assert golden.counts.max() == (1 << (path.counts_bits - 1)) - 1
     flags = np.bitwise_or.reduce(golden.decision_flags)
     assert flags & Flag.SATURATED
+    assert (golden.decision_flags == 0).any()
+
+
+def test_golden_counts_make_every_gate_speak() -> None:
+    gates = Gates(
+        saturated_run=3,
+        flat_run=30,
+        slope=50_000,
+        amplitude=20_000 << tiny_path().shift,
+        mains_step=round(50 / tiny_path().fs_hz * 2**32),
+        mains_shift=6,
+        mains_share=200,
+    )
+    path = msgspec.structs.replace(tiny_path(), gates=gates)
+    counts = golden_counts([tiny_counts(5000, seed) // 4 for seed in (1, 2)], path)
+    golden = make_golden(counts, path, RULE, file_of_tiny())
+    for flag in (Flag.SATURATED, Flag.FLAT, Flag.SLOPE, Flag.AMPLITUDE, Flag.MAINS):
+        assert (golden.decision_flags & flag).any()
+        assert not (golden.decision_flags & flag).all()
     assert (golden.decision_flags == 0).any()
 
 
