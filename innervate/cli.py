@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge.errors import InnervateError
-from innervate.verbs import catalog, compiling, data, demo, devices, quantizing, training
+from innervate.verbs import bench, calibrate, catalog, compiling, data, demo, devices, quantizing, training
 
 _EXTRAS = {
     "host": (
@@ -62,7 +62,9 @@ app.command()(quantizing.inspect)
 app.command("compile")(compiling.compile_model)
 app.command()(compiling.build)
 app.command()(devices.validate)
+app.command()(calibrate.calibrate)
 app.command()(devices.run)
+app.add_typer(bench.app, name="bench")
 
 
 def _missing_package(error: ModuleNotFoundError) -> str:

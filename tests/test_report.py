@@ -20,7 +20,6 @@ from innervate.report import (
     DelayPart,
     EngineRow,
     Engines,
-    FilterResponse,
     Headline,
     Interval,
     Layer,
@@ -43,6 +42,7 @@ from innervate.report.data import MISSING, NO_DECISION
 from innervate.report.figures import envelope
 from innervate.report.html import render
 from innervate.report.wording import clean, milliseconds, number, percent, shorten, size, verdict
+from train.filter_response import Bound, PathResponse, SegmentResponse
 
 HOST, EMULATED, DEVICE = Measured.HOST, Measured.EMULATED, Measured.DEVICE
 LABELS = ("rest", "fist", "open")
@@ -128,10 +128,22 @@ def full() -> Report:
         provenance=provenance(),
         headline=[Headline("Flash", 48212, "bytes", HOST, "note"), Headline("Text", "good", "", EMULATED)],
         signals=Signals(raw, raw // 2, 1000.0, list("ABCD"), [Span(0.5, 1.0, "fist")], 0.5, 4, "S1"),
-        filter_response=FilterResponse(
-            np.array([0.0, 1.0, 10.0, 100.0]),
-            np.array([-np.inf, -60.0, -0.5, 0.0]),
-            np.array([-120.0, -59.0, -0.25, 0.0]),
+        filter_response=PathResponse(
+            (
+                SegmentResponse(
+                    name="filters",
+                    fs_hz=200.0,
+                    output_hz=200.0,
+                    freqs_hz=np.array([0.1, 1.0, 10.0, 100.0]),
+                    design_db=np.array([-120.0, -60.0, -0.5, 0.0]),
+                    design_delay_ms=np.array([np.nan, 9.0, 8.0, 7.0]),
+                    quantized_db=np.array([-120.0, -59.0, -0.25, 0.0]),
+                    quantized_delay_ms=np.array([np.nan, 9.0, 8.0, 7.0]),
+                    noise_db=np.array([-180.0, -180.0, -170.0, -175.0]),
+                    noise_total_db=-151.0,
+                ),
+            ),
+            (Bound(0, "cascade 0, section 0", 1e9, 0.47),),
         ),
         confusion=Confusion(
             LABELS,
@@ -150,7 +162,11 @@ def full() -> Report:
                 Layer("dense", "FULLY_CONNECTED", (3,), 27, 24),
             ],
         ),
-        delay=Delay([DelayPart("window", 100, 200, HOST, "half"), DelayPart("compute", 2.5, 3.5, EMULATED)]),
+        delay=Delay(
+            [DelayPart("window", 100, 200, HOST, "half"), DelayPart("compute", 2.5, 3.5, EMULATED)],
+            125.0,
+            300.0,
+        ),
         engines=Engines("the reference kernels", 153, [EngineRow("XNNPACK", HOST, 0.91, 1, 0.9999)]),
         parity=[
             ParityRow("filter", "qemu:netduinoplus2", EMULATED, 8000, 0),
@@ -216,7 +232,7 @@ def test_empty_parts_leave_no_section() -> None:
     empty = Report(
         provenance(),
         signals=Signals(np.zeros((0, 2), np.int32), np.zeros((0, 2), np.int32), 200.0, ["a", "b"]),
-        filter_response=FilterResponse(nothing, nothing, nothing),
+        filter_response=PathResponse((), ()),
         confusion=Confusion(LABELS, {}, {}),
         subjects=Subjects([]),
         sizes=Sizes([]),
@@ -249,9 +265,9 @@ def test_ids_are_unique_and_references_resolve(page: Page, page_text: str) -> No
 
 def test_pictures_have_alternative_texts_and_tables_captions(page: Page) -> None:
     pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(pictures) == 2 * 6
+    assert len(pictures) == 2 * 7
     assert all(a.get("role") == "img" and len(a.get("aria-label") or "") > 20 for a in pictures)
-    assert sorted(str(a["class"]) for a in pictures) == ["narrow"] * 6 + ["wide"] * 6
+    assert sorted(str(a["class"]) for a in pictures) == ["narrow"] * 7 + ["wide"] * 7
     assert all(caption.strip() for caption in page.captions)
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
     assert ("html", {"lang": "en"}) in page.tags
@@ -412,7 +428,7 @@ def test_verdict_failed() -> None:
         "The device did not compute what the host computed: 2 of 7 integers differ, "
         "first in stage “model output” on /dev/ttyACM0;"
     )
-    slow = verdict(Report(provenance(), delay=Delay([DelayPart("window", 100, 301, HOST)])))
+    slow = verdict(Report(provenance(), delay=Delay([DelayPart("window", 100, 301, HOST)], 125.0, 300.0)))
     assert slow.state == "failed"
     assert "exceeds the limit of 300" in slow.sentence
     assert base.timeline is not None
@@ -441,8 +457,8 @@ def test_verdict_open() -> None:
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     three = np.zeros((5, 3), np.int32)
-    with pytest.raises(ValueError, match="filtered"):
-        Signals(three, three[1:], 200.0, ["a", "b", "c"])
+    with pytest.raises(ValueError, match="column of filtered"):
+        Signals(three, three[:, 1:], 200.0, ["a", "b", "c"])
     with pytest.raises(ValueError, match="channel name"):
         Signals(three, three, 200.0, ["a"])
     with pytest.raises(ValueError, match=r"\(2, 2\)"):

@@ -8,14 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.signal import freqz_sos
 
 from edge.firmware.boards import load_board
 from edge.firmware.build import Firmware
 from edge.messages import Info, Status
-from edge.signal_path import PathRunner, SignalPath
-from edge.stages import Cascade
+from edge.signal_path import PathRunner
 from innervate.replay import Replay, device_accuracies, device_classes
 from innervate.report.data import (
     NO_DECISION,
@@ -24,7 +21,6 @@ from innervate.report.data import (
     DelayPart,
     EngineRow,
     Engines,
-    FilterResponse,
     Headline,
     Interval,
     Layer,
@@ -45,9 +41,10 @@ from innervate.report.html import write_report
 from quantize.c99.report import Report as CompileReport
 from quantize.convert import QuantizeResult
 from train.delay import DelayBudget, budget
-from train.filter_design import ideal_sos
+from train.filter_response import path_response
 from train.metrics import Estimate, Metrics, confusion_matrix
 from train.run import Run
+from train.task import DelayLimits
 
 EXCERPT_S = 12.0
 """Of a recording, shown before and after the filter."""
@@ -80,10 +77,10 @@ def write_run_report(run: Run, out: Path) -> Path:
             ),
         ],
         signals=_signals(run),
-        filter_response=filter_response(run.signal_path),
+        filter_response=path_response(run.signal_path),
         confusion=Confusion(run.labels, {"float": np.array(test.confusion)}, {"float": Measured.HOST}),
         subjects=_subjects(run.metrics.floor, {"float": test}),
-        delay=_delay(budget(run.signal_path, run.plan.decision), None),
+        delay=delay_parts(budget(run.signal_path, run.plan.decision), None, run.plan.delay),
         training=_training(run),
         notes=_notes(run),
     )
@@ -128,7 +125,7 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
             *([Headline("Instructions", instructions, "an inference", measured)] if instructions else []),
         ],
         signals=_signals(run),
-        filter_response=filter_response(result.bundle.signal_path),
+        filter_response=path_response(result.bundle.signal_path),
         confusion=Confusion(run.labels, matrices, places),
         subjects=_subjects(
             run.metrics.floor,
@@ -137,7 +134,7 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
             measured,
         ),
         sizes=_sizes(result, evidence, instructions),
-        delay=_delay(delay, measured),
+        delay=delay_parts(delay, measured, run.plan.delay),
         engines=Engines(
             "tflite reference",
             result.windows,
@@ -154,22 +151,6 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
         notes=_notes(run),
     )
     return write_report(report, out)
-
-
-def filter_response(path: SignalPath) -> FilterResponse:
-    """Magnitude of the float design and of the integers that run, up to half the sampling rate."""
-    freqs = np.geomspace(path.fs_hz / 5000, path.fs_hz / 2 * 0.999, 600)
-    ideal = ideal_sos(path.filters, path.fs_hz)
-    sections = [s for stage in path.stages if isinstance(stage, Cascade) for s in stage.sections]
-    integers = np.array([section.coefficients() for section in sections]).reshape(-1, 6)
-    return FilterResponse(freqs, _decibel(ideal, freqs, path.fs_hz), _decibel(integers, freqs, path.fs_hz))
-
-
-def _decibel(sos: NDArray[np.float64], freqs: NDArray[np.float64], fs_hz: float) -> NDArray[np.float64]:
-    if not len(sos):
-        return np.zeros_like(freqs)
-    _, response = freqz_sos(sos, worN=freqs, fs=fs_hz)
-    return np.asarray(20 * np.log10(np.maximum(np.abs(response), 1e-10)))
 
 
 def _host() -> str:
@@ -209,7 +190,9 @@ def _signals(run: Run) -> Signals:
     filtered = PathRunner(path).filter(raw)
     labelled = [a for a in recording.annotations if a.label in run.plan.classes]
     # from a second before the first label, past the filters' settling
-    start = max(path.settle, labelled[0].onset - round(path.fs_hz)) if labelled else path.settle
+    start = path.settle * path.decimation
+    if labelled:
+        start = max(start, labelled[0].onset - round(path.fs_hz))
     start = min(start, max(0, len(raw) - round(EXCERPT_S * path.fs_hz)))
     shown = slice(start, start + round(EXCERPT_S * path.fs_hz))
     length = len(raw[shown])
@@ -222,15 +205,18 @@ def _signals(run: Run) -> Signals:
         for a in labelled
         if a.onset < start + length and a.onset + a.duration > start
     ]
+    first, last = (-(-n // path.decimation) for n in (shown.start, shown.stop))
     return Signals(
         raw[shown],
-        filtered[shown],
+        filtered[first:last],
         path.fs_hz,
         path.channels,
         spans,
         recording.uv_per_count or None,
         path.shift,
         f"test recording {recording.id}, from second {start / path.fs_hz:.1f}",
+        filtered_hz=path.filtered_hz if path.decimation > 1 else None,
+        filtered_channels=path.outputs if path.outputs != path.channels else None,
     )
 
 
@@ -263,7 +249,8 @@ def _subjects(
     return Subjects(rows, means, "bootstrap over subjects", measured)
 
 
-def _delay(delay: DelayBudget, measured: Measured | None) -> Delay:
+def delay_parts(delay: DelayBudget, measured: Measured | None, limits: DelayLimits | None) -> Delay:
+    """Name the parts of a delay; compute only where it was measured."""
     computed = Measured.HOST
     parts = [
         DelayPart("window", delay.window_mean_ms, delay.window_worst_ms, computed, "half of it on average"),
@@ -273,7 +260,9 @@ def _delay(delay: DelayBudget, measured: Measured | None) -> Delay:
     ]
     if measured is not None:
         parts.append(DelayPart("compute", delay.compute_ms, delay.compute_ms, measured, "slowest seen"))
-    return Delay(parts)
+    if limits is None:
+        return Delay(parts)
+    return Delay(parts, limits.preferred_ms, limits.limit_ms)
 
 
 def _instructions(evidence: DeviceEvidence) -> int | None:

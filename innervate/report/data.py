@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from train.filter_response import PathResponse
+
 Counts = npt.NDArray[np.integer[Any]]
 Reals = npt.NDArray[np.floating[Any]]
 
@@ -95,14 +97,16 @@ class Signals:
 
     Args:
         raw: counts [n, C].
-        filtered: output of the fixed-point filter [n, C], in units of 2**-shift counts.
-        fs_hz: samples per second.
+        filtered: output of the fixed-point signal path [m, F], in units of 2**-shift counts.
+        fs_hz: samples of raw per second.
         channels: C names.
         annotations: labelled spans.
         uv_per_count: microvolts per raw count, if known; without it the scale is in counts.
         shift: bits by which counts were shifted left before the filter, undone for the picture.
         description: which recording this is, e.g. "subject 07, session 2".
         measured: where the filter ran.
+        filtered_hz: samples of filtered per second, if others: a path may decimate.
+        filtered_channels: F names, if others: a path may have a montage.
     """
 
     raw: Counts
@@ -114,33 +118,20 @@ class Signals:
     shift: int = 0
     description: str = ""
     measured: Measured = Measured.HOST
+    filtered_hz: float | None = None
+    filtered_channels: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        _require(self.raw.ndim == 2, f"raw must be [n, C], not {self.raw.shape}")
-        same = self.raw.shape == self.filtered.shape
-        _require(same, f"raw is {self.raw.shape}, filtered {self.filtered.shape}")
-        _require(len(self.channels) == self.raw.shape[1], "one channel name a column of raw")
-        _require(self.fs_hz > 0, "fs_hz must be positive")
+        for name, values, channels, fs_hz in self.panels:
+            _require(values.ndim == 2, f"{name} must be [samples, channels], not {values.shape}")
+            _require(len(channels) == values.shape[1], f"one channel name a column of {name}")
+            _require(fs_hz > 0, "fs_hz must be positive")
 
-
-@dataclass(frozen=True, eq=False)
-class FilterResponse:
-    """Magnitude response: the design in floating point and the Q2.30 integers that run.
-
-    Args:
-        freqs_hz: frequencies [F].
-        float_db: gain of the design [F] in dB; -inf is allowed.
-        quantized_db: gain of the integer coefficients [F] in dB, computed on the host.
-    """
-
-    freqs_hz: Reals
-    float_db: Reals
-    quantized_db: Reals
-
-    def __post_init__(self) -> None:
-        _require(self.freqs_hz.ndim == 1, "freqs_hz must be [F]")
-        same = self.freqs_hz.shape == self.float_db.shape == self.quantized_db.shape
-        _require(same, "freqs_hz, float_db and quantized_db must have one length")
+    @property
+    def panels(self) -> tuple[tuple[str, Counts, Sequence[str], float], ...]:
+        """(name, values, channels, samples per second) before and after the path."""
+        after = self.filtered_channels or self.channels, self.filtered_hz or self.fs_hz
+        return ("raw", self.raw, self.channels, self.fs_hz), ("filtered", self.filtered, *after)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,13 +250,18 @@ class Delay:
 
     Args:
         parts: window, hop, votes, filter group delay, compute.
-        target_ms: delay up to which control is best.
-        limit_ms: delay that must not be exceeded.
+        target_ms: delay up to which control is best; None where the task sets no limits.
+        limit_ms: delay that must not be exceeded; None where the task sets no limits.
     """
 
     parts: Sequence[DelayPart]
-    target_ms: float = 125.0
-    limit_ms: float = 300.0
+    target_ms: float | None = None
+    limit_ms: float | None = None
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the worst delay exceeds the limit."""
+        return self.limit_ms is not None and self.worst_ms > self.limit_ms
 
     @property
     def mean_ms(self) -> float:
@@ -387,7 +383,7 @@ class Report:
     provenance: Provenance
     headline: Sequence[Headline] = ()
     signals: Signals | None = None
-    filter_response: FilterResponse | None = None
+    filter_response: PathResponse | None = None
     confusion: Confusion | None = None
     subjects: Subjects | None = None
     sizes: Sizes | None = None

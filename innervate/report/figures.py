@@ -2,22 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from innervate.report.data import (
     MISSING,
     NO_DECISION,
     Counts,
     Delay,
-    FilterResponse,
     Reals,
     Signals,
+    Span,
     Subjects,
     Timeline,
     Training,
@@ -26,9 +27,6 @@ from innervate.report.svg import COLOUR, drawing, figure, to_svg
 from innervate.report.wording import column_milliseconds, milliseconds, percent, plural, shorten
 
 WIDE, NARROW = 920, 380
-FLOOR_DB = -100.0
-"""Gains below this are drawn at the lower edge."""
-
 SUBJECT_SERIES = (
     ("floor", "linear floor", "D", "muted", False),
     ("float", "float", "o", "series1", False),
@@ -62,7 +60,8 @@ def envelope(signal: Reals, columns: int) -> tuple[Reals, Reals]:
     return picked.astype(np.float64), signal[picked]
 
 
-def _both(name: str, alt: str, draw: Callable[[bool], Figure]) -> Markup:
+def both_sizes(name: str, alt: str, draw: Callable[[bool], Figure]) -> Markup:
+    """Draw a picture for wide pages and for phones; the style sheet shows one."""
     with drawing():
         wide = to_svg(draw(True), f"{name}-wide", alt, "wide")
         narrow = to_svg(draw(False), f"{name}-narrow", alt, "narrow")
@@ -70,39 +69,50 @@ def _both(name: str, alt: str, draw: Callable[[bool], Figure]) -> Markup:
 
 
 def signals(part: Signals) -> Markup:
-    """Traces before and after the filter, one lane a channel, each panel with its own scale."""
+    """Traces before and after the signal path, one lane a channel, each panel with its own scale."""
     per_count = part.uv_per_count or 1.0
     unit = "µV" if part.uv_per_count else "counts"
-    raw = part.raw.astype(np.float64) * per_count
-    filtered = part.filtered.astype(np.float64) * per_count / 2.0**part.shift
-    seconds = len(raw) / part.fs_hz
-    count = raw.shape[1]
+    seconds = len(part.raw) / part.fs_hz
+    count = max(values.shape[1] for _, values, *_ in part.panels)
 
     def draw(wide: bool) -> Figure:
         lane = 34 if count <= 12 else 20
         height = 110 + lane * max(count, 2)
         drawn = figure(WIDE, height) if wide else figure(NARROW, 2 * height)
         axes = drawn.subplots(1, 2, sharey=False) if wide else drawn.subplots(2, 1)
-        for axis, values, title in zip(axes, (raw, filtered), ("Raw", "Filtered"), strict=True):
-            _lanes(axis, values, part, title, unit, 420 if wide else 300)
-        if wide:
+        for axis, (name, values, channels, fs_hz) in zip(axes, part.panels, strict=True):
+            scale = per_count / (2.0**part.shift if name == "filtered" else 1.0)
+            lanes = _Lanes(values * scale, channels, fs_hz, name.capitalize(), unit)
+            _draw_lanes(axis, lanes, part.annotations, 420 if wide else 300)
+        if wide and part.filtered_channels is None:
             axes[1].tick_params(axis="y", labelleft=False)
         return drawn
 
-    alt = f"{plural(count, 'channel')} over {seconds:.3g} seconds, before and after the filter."
-    return _both("signals", alt, draw)
+    alt = f"{plural(part.raw.shape[1], 'channel')} over {seconds:.3g} seconds, before and after the filter."
+    return both_sizes("signals", alt, draw)
 
 
-def _lanes(axis: Axes, values: Reals, part: Signals, title: str, unit: str, columns: int) -> None:
+class _Lanes(NamedTuple):
+    """Traces [n, C] of one panel."""
+
+    values: Reals
+    channels: Sequence[str]
+    fs_hz: float
+    title: str
+    unit: str
+
+
+def _draw_lanes(axis: Axes, part: _Lanes, spans: Sequence[Span], columns: int) -> None:
+    values, fs_hz = part.values, part.fs_hz
     centred = values - np.median(values, axis=0) if len(values) else values
     reach = float(np.quantile(np.abs(centred), 0.9995)) if centred.size else 0.0
     spacing = 2 * reach or 1.0
     count = values.shape[1]
     for channel in range(count):
         position, trace = envelope(centred[:, channel], columns)
-        axis.plot(position / part.fs_hz, trace / spacing - channel, color=COLOUR["series1"], linewidth=0.7)
-    seconds = len(values) / part.fs_hz
-    for span in part.annotations:
+        axis.plot(position / fs_hz, trace / spacing - channel, color=COLOUR["series1"], linewidth=0.7)
+    seconds = len(values) / fs_hz
+    for span in spans:
         start, end = max(span.onset_s, 0.0), min(span.onset_s + span.duration_s, seconds)
         if end <= start:
             continue
@@ -118,39 +128,11 @@ def _lanes(axis: Axes, values: Reals, part: Signals, title: str, unit: str, colu
     axis.grid(visible=False)
     axis.spines["left"].set_visible(False)
     axis.set_xlabel("seconds")
-    axis.set_title(f"{title} (height of a lane: {_nice(spacing)} {unit})")
+    axis.set_title(f"{part.title} (height of a lane: {_nice(spacing)} {part.unit})")
 
 
 def _nice(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def filter_response(part: FilterResponse) -> Markup:
-    """Gain over frequency: the design and the integers that run."""
-    shown = part.freqs_hz > 0
-    frequency = part.freqs_hz[shown]
-    design = np.maximum(part.float_db[shown], FLOOR_DB)
-    integers = np.maximum(part.quantized_db[shown], FLOOR_DB)
-
-    def draw(wide: bool) -> Figure:
-        drawn = figure(WIDE, 260) if wide else figure(NARROW, 280)
-        axis = drawn.subplots()
-        axis.semilogx(frequency, integers, color=COLOUR["series1"], linewidth=3.5, label="integers that run")
-        axis.semilogx(frequency, design, color=COLOUR["ink"], linestyle=(0, (4, 3)), label="design")
-        lowest = float(min(design.min(initial=0.0), integers.min(initial=0.0)))
-        axis.set_ylim(max(FLOOR_DB, lowest) - 3, max(6.0, float(design.max(initial=0.0)) + 3))
-        passed = np.flatnonzero(np.maximum(design, integers) > 0.8 * FLOOR_DB)
-        if len(passed):  # decades in which nothing passes would only squeeze the rest
-            axis.set_xlim(frequency[passed[0]], frequency[-1])
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda hz, _: f"{hz:g}"))
-        axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.set_xlabel("frequency, Hz")
-        axis.set_ylabel("gain, dB")
-        axis.legend(loc="lower center", ncols=2, bbox_to_anchor=(0.5, 1.0))
-        return drawn
-
-    return _both("filter", "Gain of the filter over frequency: design and integers.", draw)
 
 
 def subjects(part: Subjects) -> Markup:
@@ -206,7 +188,7 @@ def subjects(part: Subjects) -> Markup:
         return drawn
 
     alt = f"Accuracy of {plural(len(names), 'subject')}; the values are in the table."
-    return _both("subjects", alt, draw)
+    return both_sizes("subjects", alt, draw)
 
 
 def delay(part: Delay) -> Markup:
@@ -215,7 +197,7 @@ def delay(part: Delay) -> Markup:
     means = [p.mean_ms for p in parts]
     worsts = [p.worst_ms for p in parts]
     names = [shorten(p.name, 22) for p in parts] + ["total"]
-    furthest = 1.12 * max(part.worst_ms, part.limit_ms)
+    furthest = 1.12 * max(part.worst_ms, part.limit_ms or 0.0)
 
     def draw(wide: bool) -> Figure:
         height = 96 + 42 * len(names)
@@ -252,6 +234,8 @@ def delay(part: Delay) -> Markup:
                     bbox={"facecolor": COLOUR["face"], "linewidth": 0, "pad": 1},
                 )
         for limit, style in ((part.target_ms, (0, (4, 3))), (part.limit_ms, "solid")):
+            if limit is None:
+                continue
             axis.axvline(limit, color=COLOUR["ink"], linewidth=1.2, linestyle=style, zorder=2)
             axis.text(limit, -0.62, milliseconds(limit), ha="center", va="bottom", size=10, weight="bold")
         axis.set_yticks(range(len(names)), names)
@@ -263,11 +247,8 @@ def delay(part: Delay) -> Markup:
         drawn.legend(loc="outside upper right", ncols=2, handlelength=1.4)
         return drawn
 
-    alt = (
-        f"Delay budget: {milliseconds(part.mean_ms)} in the mean, {milliseconds(part.worst_ms)} at worst, "
-        f"beside limits of {milliseconds(part.target_ms)} and {milliseconds(part.limit_ms)}."
-    )
-    return _both("delay", alt, draw)
+    alt = f"Delay budget: {milliseconds(part.mean_ms)} in the mean, {milliseconds(part.worst_ms)} at worst."
+    return both_sizes("delay", alt, draw)
 
 
 def training(part: Training) -> Markup:
@@ -298,7 +279,9 @@ def training(part: Training) -> Markup:
         return drawn
 
     best = percent(float(part.valid_accuracy.max())) if len(part.valid_accuracy) else "unknown"
-    return _both("training", f"{plural(len(part.epoch), 'epoch')}; best validation accuracy {best}.", draw)
+    return both_sizes(
+        "training", f"{plural(len(part.epoch), 'epoch')}; best validation accuracy {best}.", draw
+    )
 
 
 def timeline(part: Timeline) -> Markup:
@@ -343,7 +326,7 @@ def timeline(part: Timeline) -> Markup:
         return drawn
 
     alt = f"{plural(len(part.time_s), 'decision')} over time, the true label beside what was decided."
-    return _both("timeline", alt, draw)
+    return both_sizes("timeline", alt, draw)
 
 
 def _runs(decisions: Counts, time_s: Reals, step: float, labels: int) -> list[tuple[int, float, float]]:

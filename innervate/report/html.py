@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from edge.errors import InnervateError
-from innervate.report import figures, wording
-from innervate.report.data import MISSING, Confusion, FilterResponse, Measured, ParityRow, Report, Subjects
+from innervate.report import figures, path_figures, wording
+from innervate.report.data import MISSING, Confusion, Measured, ParityRow, Report, Subjects
 
 _FOLDER = Path(__file__).parent
 SHADES = (0.005, 0.05, 0.15, 0.4, 0.8)
@@ -86,7 +86,7 @@ def render(report: Report) -> str:
         columns=_columns(report.subjects),
         HOST=Measured.HOST,
         MISSING=MISSING,
-        deviation=_deviation(report.filter_response),
+        deviation=report.filter_response and path_figures.largest_deviation_db(report.filter_response),
     )
 
 
@@ -100,8 +100,10 @@ def _pictures(report: Report) -> dict[str, Markup]:
     found: dict[str, Markup] = {}
     if report.signals is not None and report.signals.raw.size:
         found["signals"] = figures.signals(report.signals)
-    if report.filter_response is not None and report.filter_response.freqs_hz.size:
-        found["filter"] = figures.filter_response(report.filter_response)
+    if report.filter_response is not None and report.filter_response.segments:
+        found["filter"] = path_figures.path_response(report.filter_response)
+        if report.filter_response.bounds:
+            found["bounds"] = path_figures.path_bounds(report.filter_response)
     if report.subjects is not None and report.subjects.rows:
         found["subjects"] = figures.subjects(report.subjects)
     if report.delay is not None and report.delay.parts:
@@ -166,11 +168,3 @@ def _columns(part: Subjects | None) -> list[str]:
         return []
     names = ("float", "int8", "device", "floor")
     return [name for name in names if any(getattr(row, f"accuracy_{name}") is not None for row in part.rows)]
-
-
-def _deviation(part: FilterResponse | None) -> float | None:
-    """Largest difference in dB between design and integers where the design passes more than -40 dB."""
-    if part is None:
-        return None
-    passed = part.float_db > -40.0
-    return float(np.abs(part.float_db[passed] - part.quantized_db[passed]).max()) if passed.any() else None

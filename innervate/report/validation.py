@@ -59,10 +59,10 @@ def write_validation_report(bundle: Bundle, validation: ValidationReport, out: P
         provenance=Provenance(
             title=f"Validation of {bundle.card.get('name', bundle.task)}",
             task=bundle.task,
-            dataset=str(_entry(bundle.card, "data", "dataset")),
-            split=str(_entry(bundle.card, "split", "protocol")),
+            dataset=str(card_entry(bundle.card, "data", "dataset")),
+            split=str(card_entry(bundle.card, "split", "protocol")),
             subjects=0,
-            seed=int(_entry(bundle.card, "split", "seed") or 0),
+            seed=int(card_entry(bundle.card, "split", "seed") or 0),
             machines={measured: f"{validation.device}, board {info.get('board', 'unknown')}"},
             versions={
                 "firmware": str(info.get("firmware", "unknown")),
@@ -79,7 +79,7 @@ def write_validation_report(bundle: Bundle, validation: ValidationReport, out: P
     return write_report(report, out)
 
 
-def _entry(card: dict[str, Any], section: str, name: str) -> Any:
-    """A fact of the card; cards are for people, so nothing of them is sure to be there."""
+def card_entry(card: dict[str, Any], section: str, name: str) -> Any:
+    """Return a fact of the card, or "": cards are for people, so nothing of them is sure to be there."""
     part = card.get(section)
     return part.get(name, "") if isinstance(part, dict) else ""

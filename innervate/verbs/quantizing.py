@@ -8,7 +8,7 @@ import typer
 
 from edge.bundle import Bundle
 from edge.errors import InnervateError
-from innervate.output import Json, emit_json, emit_table, progress, say
+from innervate.output import Json, emit_json, emit_table, note, progress, say
 
 
 def quantize(
@@ -43,6 +43,14 @@ def quantize(
 
 def inspect(
     file: Annotated[Path, typer.Argument(help="A bundle (.nrv) or a .tflite file.", show_default=False)],
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            "--plots",
+            help="Page (.html) to write: what the signal path of a bundle does to a signal, and the delay.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Layers, shapes, sizes, scales and multiply-accumulates; of a bundle also its signal path and card."""
@@ -50,6 +58,8 @@ def inspect(
 
     bundle = Bundle.load(file) if file.suffix == ".nrv" else None
     table = look(read_model(file), str(file))
+    if plots is not None:
+        write_plots(bundle, file, plots)
     if json:
         facts = (
             {} if bundle is None else {"hash": bundle.hash, "card": bundle.card, "pipeline": bundle.pipeline}
@@ -58,14 +68,27 @@ def inspect(
         return
     if bundle is not None:
         path = bundle.signal_path
-        filters = [f"{f.kind} {'-'.join(f'{edge:g}' for edge in f.edges_hz)} Hz" for f in path.filters]
         say(f"Bundle {bundle.hash[:12]}: {bundle.task}, labels {', '.join(bundle.labels)}")
         say(
             f"Signal path: {len(path.channels)} channels at {path.fs_hz:g} Hz, "
-            f"{', '.join(filters) or 'no filter'}, windows of {path.window} samples every {path.hop}"
+            f"{', '.join(map(str, path.filters)) or 'no filter'}, windows of {path.window} samples every {path.hop}"
         )
     emit_table(table.columns, table.rows)
     say(table.summary)
+
+
+def write_plots(bundle: Bundle | None, file: Path, page: Path) -> None:
+    """Write the page of a bundle's signal path.
+
+    Raises:
+        InnervateError: a model alone has no signal path.
+    """
+    from innervate.report.inspection import write_inspection
+
+    if bundle is None:
+        raise InnervateError("A model alone has no signal path to draw", str(file), "Give a bundle (.nrv)")
+    write_inspection(bundle, page)
+    note(f"Pictures: {page}")
 
 
 def read_model(file: Path) -> bytes:
