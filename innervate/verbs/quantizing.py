@@ -71,7 +71,8 @@ def inspect(
         say(f"Bundle {bundle.hash[:12]}: {bundle.task}, labels {', '.join(bundle.labels)}")
         say(
             f"Signal path: {len(path.channels)} channels at {path.fs_hz:g} Hz, "
-            f"{', '.join(map(str, path.filters)) or 'no filter'}, windows of {path.window} samples every {path.hop}"
+            f"{', '.join(map(str, path.filters)) or 'no filter'}, "
+            f"windows of {path.window} samples every {path.hop}"
         )
     emit_table(table.columns, table.rows)
     say(table.summary)
