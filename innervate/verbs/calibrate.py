@@ -1,0 +1,112 @@
+"""`innervate calibrate`: the device learns how loud its wearer's muscles are."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from edge import device_calibration
+from edge.bundle import Bundle
+from edge.calibration import HEADROOM, Calibration
+from edge.errors import InnervateError
+from edge.link import Link
+from edge.messages import CalibrationPhase
+from edge.signal_path import SignalPath
+from innervate.output import Json, emit_json, emit_table, note, progress, say
+
+_PROMPTS = {
+    CalibrationPhase.REST: "Relax for {seconds:g} s. Press Enter to begin",
+    CalibrationPhase.MVC: "Contract as hard as you can for {seconds:g} s. Press Enter to begin",
+}
+
+
+def calibrate(
+    bundle: Annotated[
+        Path, typer.Argument(help="The bundle (.nrv) that the device runs.", show_default=False)
+    ],
+    port: Annotated[
+        str,
+        typer.Option(
+            "--port",
+            help="Device URL: qemu:BOARD, host:, /dev/ttyACM0, COM5, socket://HOST:PORT.",
+            show_default=False,
+        ),
+    ],
+    rest: Annotated[
+        Path | None, typer.Option("--rest", help="Counts of rest (.npy, .csv) in place of the converter's.")
+    ] = None,
+    mvc: Annotated[
+        Path | None, typer.Option("--mvc", help="Counts of a contraction as hard as can be, likewise.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", help="Length of each phase, for a device with a converter.")
+    ] = 3.0,
+    headroom: Annotated[
+        float, typer.Option("--headroom", help="Times the level of contraction that becomes full scale.")
+    ] = HEADROOM,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write the calibration to this JSON file.")
+    ] = None,
+    firmware: Annotated[
+        Path | None, typer.Option("--firmware", help="For qemu: and host:; built if not given.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Calibrate a device to its wearer, at rest and at maximum contraction; the device stores the result."""
+    from edge.sources.file import FileSource
+    from innervate.firmware import board_of, build_firmware
+
+    if (rest is None) != (mvc is None):
+        raise InnervateError("one of --rest and --mvc is missing", "calibrate", "Give both or none")
+    if not seconds > 0:
+        raise InnervateError(f"phases of {seconds:g} s", "calibrate", "Give more than 0, better 3")
+    checked = Bundle.load(bundle)
+    path = checked.signal_path
+    counts = [FileSource(file, path.channels).counts for file in (rest, mvc) if file is not None]
+    with tempfile.TemporaryDirectory(prefix="innervate-calibrate-") as folder:
+        board = board_of(port)
+        if firmware is None and board is not None:
+            note(f"building the firmware for {board}")
+            firmware = build_firmware(checked, board, Path(folder) / "firmware").path
+        with Link.open(port, firmware, checked.hash) as link:
+            if counts:
+                with progress() as report:
+                    found = link.calibrate(
+                        path, *counts, headroom, lambda done, all_: report("calibrating", done, all_)
+                    )
+            else:
+                found = _with_wearer(link, path, seconds, headroom)
+    if out is not None:
+        found.save(out)
+    if json:
+        emit_json(msgspec.to_builtins(found))
+    else:
+        _table(found, path, checked.hash)
+        say(f"Stored with the device on {port}.")
+
+
+def _with_wearer(link: Link, path: SignalPath, seconds: float, headroom: float) -> Calibration:
+    """Ask the wearer for each phase, which the device's own converter then samples."""
+    samples = max(1, round(seconds * path.filtered_hz))
+    for phase, prompt in _PROMPTS.items():
+        typer.prompt(prompt.format(seconds=seconds), default="", show_default=False, err=True)
+        with progress() as report:
+            device_calibration.gather(
+                link, path, phase, samples, headroom, lambda done, all_: report("calibrating", done, all_)
+            )
+    return device_calibration.found(link, path)
+
+
+def _table(found: Calibration, path: SignalPath, bundle_hash: str) -> None:
+    uv = path.uv_per_count / 2**path.shift
+    before, after = path.int8_per_uv, found.applied_to(path, bundle_hash).int8_per_uv
+    emit_table(
+        ("channel", "rest (µV)", "MVC (µV)", "MVC / rest", "int8/µV trained", "now", "gain"),
+        (
+            (name, r * uv, m * uv, m / r if r else None, b, a, a / b)
+            for name, r, m, b, a in zip(found.channels, found.rest, found.mvc, before, after, strict=True)
+        ),
+        title="mean |x| of each filtered channel",
+    )
