@@ -18,7 +18,7 @@
  *  MOBILITY             sqrt(var(d) / var(x)), 0 for var(x) = 0     Q16         0.6
  *  COMPLEXITY           mobility(d) / mobility(x), 0 where that     Q16         0.6 below 2^9, then 2^-28 of the
  *                       divides by 0                                            value; saturates at 2^15
- *  AUTOREGRESSION       a[k] of x[i] = sum a[k] x[i-k] + noise      Q20         0.7, see features_ar.h
+ *  AUTOREGRESSION       a[k] of x[i] = sum a[k] x[i-k] + noise      Q20         0.52, see features_ar.h
  *  BAND_POWER           P = sum of power[first..last]               counts^2    see features_spectrum.h:
  *  LOG_BAND_POWER       log2(P), -16 where that is less             Q16         with its bound B for P
  *  SPECTRAL_EDGE        where share / 65536 of P lies below         Q16 bins    what truly lies below: by 2 B
@@ -33,7 +33,8 @@
  * (RMS, WILLISON_AMPLITUDE, LOG_DETECTOR, AUTOREGRESSION, MEAN_FREQUENCY, median frequency); Esteller, Echauz,
  * Tcheng, Litt, Pless, "Line length: an efficient feature for seizure onset detection", EMBC 2001 (LINE_LENGTH);
  * Hjorth, "EEG analysis based on time domain properties", Electroencephalography and Clinical Neurophysiology
- * 29(3), 1970 (ACTIVITY, MOBILITY, COMPLEXITY).
+ * 29(3), 1970 (ACTIVITY, MOBILITY, COMPLEXITY); Rampil, "A primer for EEG signal processing in anesthesia",
+ * Anesthesiology 89(4), 1998 (SPECTRAL_EDGE).
  */
 #ifndef NRV_FEATURE_SET_H
 #define NRV_FEATURE_SET_H
