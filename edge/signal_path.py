@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge._core import ffi, lib
 from edge.errors import InnervateError
 from edge.filters import Filter as Filter
+from edge.gain import GainControl
 from edge.quality import Gates
 from edge.stages import CHANNELS_MAX, Stage, check, stages_config
 
@@ -43,6 +44,7 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         multiplier: per filtered channel, for int8 = requantize(filtered, multiplier, -right_shift).
         right_shift: per filtered channel.
         gates: which windows are not fit to decide on.
+        gain_control: None keeps the scale as it is.
     """
 
     channels: tuple[str, ...]
@@ -59,6 +61,7 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     multiplier: tuple[int, ...]
     right_shift: tuple[int, ...]
     gates: Gates = Gates()
+    gain_control: GainControl | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -124,6 +127,8 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         check(1 <= self.window <= _SAMPLES_MAX, "window", f"must be 1 to {_SAMPLES_MAX} samples")
         check(1 <= self.hop <= self.window, "hop", f"must be 1 to the window ({self.window} samples)")
         self.gates.validate()
+        if self.gain_control is not None:
+            self.gain_control.validate()
         check(len(self.stages) <= _STAGES_MAX, "stages", f"must be at most {_STAGES_MAX}")
         names = self.channels
         for i, stage in enumerate(self.stages):
@@ -146,6 +151,8 @@ class PathState(NamedTuple):
     unsettled: int
     fill: int
     position: int
+    quality: bytes = b""
+    """Of the gates; empty without gain control, to which alone they matter here."""
 
 
 def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
@@ -167,6 +174,7 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
             "hop": path.hop,
             "decimation": path.decimation,
             "gates": path.gates.fields(),
+            "gain_control": path.gain_control.fields() if path.gain_control else {},
             "channels": len(path.channels),
             "outputs": widths[-1],
             "width": max(widths),
@@ -190,26 +198,44 @@ def path_buffers(config: Any) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
 class PathRunner:
     """Runs a SignalPath over a stream of counts, in pieces of any size.
 
-    Each sample goes through `filter` or through `windows`; both move the same filters on.
+    Each sample goes through `filter` or through `windows`; both move the same filters on. With gain control,
+    `windows` judges them by the path's gates as `Chain` does, for the gain rests while they are not fit.
     """
 
     def __init__(self, path: SignalPath) -> None:
         self.path = path
         self._config, self._keep = path_config(path)
         self._words, self._window = path_buffers(self._config)
-        self._runner = ffi.new("nrv_path_t *")
-        lib.nrv_path_init(
-            self._runner,
+        self._chain = ffi.new("nrv_chain_t *")
+        self._quality = ffi.new("nrv_channel_quality_t[]", len(path.channels))
+        self._rule = ffi.new("nrv_rule_t *", {"classes": 2, "votes": 1, "min_votes": 1})  # decides nothing
+        lib.nrv_chain_init(
+            self._chain,
             self._config,
+            self._rule,
             ffi.from_buffer("int32_t[]", self._words, require_writable=True),
             ffi.from_buffer("int8_t[]", self._window, require_writable=True),
+            self._quality,
         )
+        self._runner = ffi.addressof(self._chain, "path")
         self._position = 0
 
     def reset(self) -> None:
         """Go back to rest: filters empty, window empty, positions from 0."""
-        lib.nrv_path_reset(self._runner)
+        lib.nrv_chain_reset(self._chain)
         self._position = 0
+
+    @property
+    def gains(self) -> NDArray[np.float64]:
+        """Factor of gain control on each channel's scale, float64 [outputs]; ones without it."""
+        if self.path.gain_control is None:
+            return np.ones(len(self.path.outputs))
+        channels = self._runner.gain[0 : len(self.path.outputs)]
+        with_gain = [math.ldexp(one.multiplier, -one.right_shift) for one in channels]
+        without = [
+            math.ldexp(m, -s) for m, s in zip(self.path.multiplier, self.path.right_shift, strict=True)
+        ]
+        return np.array(with_gain) / np.array(without)
 
     def state(self) -> PathState:
         """Copy all that the next sample depends on."""
@@ -221,7 +247,21 @@ class PathRunner:
             runner.unsettled,
             runner.fill,
             self._position,
+            self._quality_state(),
         )
+
+    def _quality_state(self) -> bytes:
+        if self.path.gain_control is None:
+            return b""
+        return bytes(ffi.buffer(self._quality)) + bytes(ffi.buffer(ffi.addressof(self._chain, "quality")))
+
+    def _restore_quality(self, state: bytes) -> None:
+        """Put back all but the pointers, which are those of this runner."""
+        quality, size = self._chain.quality, ffi.sizeof(self._quality)
+        gates, channel = quality.gates, quality.channel
+        ffi.memmove(self._quality, state[:size], size)
+        ffi.memmove(ffi.addressof(self._chain, "quality"), state[size:], len(state) - size)
+        quality.gates, quality.channel = gates, channel
 
     def restore(self, state: PathState) -> None:
         """Go on from a state of a runner of the same path.
@@ -235,6 +275,7 @@ class PathRunner:
             or not 0 <= state.phase < self.path.decimation
             or not 0 <= state.fill <= self.path.window
             or not 0 <= state.unsettled <= self.path.settle
+            or len(state.quality) != len(self._quality_state())
         ):
             raise InnervateError(
                 "the saved state belongs to another signal path", "signal path", "Reset the runner instead"
@@ -244,6 +285,8 @@ class PathRunner:
         self._runner.phase = state.phase
         self._runner.unsettled, self._runner.fill = state.unsettled, state.fill
         self._position = state.position
+        if state.quality:
+            self._restore_quality(state.quality)
 
     def filter(self, counts: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
         """Filter counts [n, channels]; return int32 [m, outputs], in counts times 2^shift.
@@ -276,20 +319,35 @@ class PathRunner:
         """
         counts = checked_counts(counts, len(self.path.channels))
         due = lib.nrv_path_windows_due(self._runner, len(counts))
-        signal = self._signal(len(counts))
         windows = np.empty((due, *self._window.shape), np.int8)
         ends = np.empty(due, np.uintp)
-        lib.nrv_path_windows(
-            self._runner,
-            int32_pointer(counts),
-            len(counts),
-            int32_pointer(signal),
-            ffi.from_buffer("int8_t[]", windows, require_writable=True),
-            ffi.cast("size_t *", ends.ctypes.data),
-        )
+        if self.path.gain_control is None:
+            signal = self._signal(len(counts))
+            lib.nrv_path_windows(
+                self._runner,
+                int32_pointer(counts),
+                len(counts),
+                int32_pointer(signal),
+                ffi.from_buffer("int8_t[]", windows, require_writable=True),
+                ffi.cast("size_t *", ends.ctypes.data),
+            )
+        else:
+            self._windows_of_chain(counts, windows, ends)
         end_index = ends.astype(np.int64) + self._position
         self._position += len(counts)
         return windows, end_index
+
+    def _windows_of_chain(
+        self, counts: NDArray[np.int32], windows: NDArray[np.int8], ends: NDArray[np.uintp]
+    ) -> None:
+        """Push counts, and fill in each window and the place of its last sample in them."""
+        used, start = ffi.new("size_t *"), 0
+        for found in range(len(windows) + 1):  # after the last window, the rest
+            rest = counts[start:]
+            lib.nrv_chain_feed(self._chain, self._chain.expected, int32_pointer(rest), len(rest), 0, used)
+            start += used[0]
+            if found < len(windows):
+                windows[found], ends[found] = self._window, start - 1
 
 
 def int32_pointer(array: NDArray[np.int32]) -> Any:

@@ -40,7 +40,7 @@ unsigned nrv_chain_push(nrv_chain_t *chain, uint32_t index, const int32_t *count
         }
         events = NRV_EV_GAP;
         nrv_quality_reset(&chain->quality);
-        nrv_path_reset(&chain->path);
+        nrv_path_gap(&chain->path);
         nrv_decider_clear(&chain->decider);
         chain->gaps++;
     }
@@ -58,6 +58,7 @@ unsigned nrv_chain_push(nrv_chain_t *chain, uint32_t index, const int32_t *count
         chain->flags = nrv_quality_flags(&chain->quality);
         chain->windows++;
         chain->spoiled += forbidding(chain) != 0;
+        nrv_path_adapt(&chain->path, forbidding(chain) == 0);
     }
     return events;
 }

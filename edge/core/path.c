@@ -16,7 +16,8 @@ static size_t stages_state_len(const nrv_path_config_t *config)
 
 size_t nrv_path_state_len(const nrv_path_config_t *config)
 {
-    return stages_state_len(config) + config->width;
+    const size_t gains = config->gain_control.target ? config->outputs : 0u;
+    return stages_state_len(config) + config->width + gains * NRV_GAIN_WORDS;
 }
 
 size_t nrv_path_window_len(const nrv_path_config_t *config)
@@ -30,6 +31,7 @@ void nrv_path_init(nrv_path_t *path, const nrv_path_config_t *config, int32_t *s
     path->state = state;
     path->sample = state + stages_state_len(config);
     path->window = window;
+    path->gain = config->gain_control.target ? (nrv_gain_channel_t *)(void *)(path->sample + config->width) : NULL;
     nrv_path_set_scale(path, config->multiplier, config->right_shift);
     nrv_path_reset(path);
 }
@@ -38,12 +40,30 @@ void nrv_path_set_scale(nrv_path_t *path, const int32_t *multiplier, const uint8
 {
     path->multiplier = multiplier;
     path->right_shift = right_shift;
+    if (path->gain)
+        nrv_gain_reset(path->gain, path->config->outputs, multiplier, right_shift);
+}
+
+void nrv_path_adapt(nrv_path_t *path, int fit)
+{
+    const nrv_path_config_t *config = path->config;
+    if (path->gain)
+        nrv_gain_adapt(&config->gain_control, path->gain, config->outputs, fit, path->multiplier, path->right_shift);
 }
 
 void nrv_path_reset(nrv_path_t *path)
 {
+    nrv_path_gap(path);
+    if (path->gain)
+        nrv_gain_reset(path->gain, path->config->outputs, path->multiplier, path->right_shift);
+}
+
+void nrv_path_gap(nrv_path_t *path)
+{
     const nrv_path_config_t *config = path->config;
-    memset(path->state, 0, nrv_path_state_len(config) * sizeof *path->state);
+    memset(path->state, 0, (stages_state_len(config) + config->width) * sizeof *path->state);
+    if (path->gain)
+        nrv_gain_drop_hop(path->gain, config->outputs);
     path->phase = 0;
     path->unsettled = config->settle;
     path->fill = 0;
@@ -93,8 +113,15 @@ static int take(nrv_path_t *path, const int32_t *filtered)
         memmove(path->window, path->window + config->hop * outputs, path->fill * outputs);
     }
     int8_t *row = path->window + path->fill * outputs;
-    for (size_t c = 0; c < outputs; c++)
-        row[c] = nrv_sat8(nrv_requantize(filtered[c], path->multiplier[c], -(int)path->right_shift[c]));
+    const nrv_gain_channel_t *gain = path->gain;
+    if (gain) {
+        nrv_gain_push(path->gain, outputs, filtered);
+        for (size_t c = 0; c < outputs; c++)
+            row[c] = nrv_sat8(nrv_requantize(filtered[c], gain[c].multiplier, -(int)gain[c].right_shift));
+    } else {
+        for (size_t c = 0; c < outputs; c++)
+            row[c] = nrv_sat8(nrv_requantize(filtered[c], path->multiplier[c], -(int)path->right_shift[c]));
+    }
     path->fill++;
     return path->fill == config->window;
 }
@@ -138,6 +165,7 @@ size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples,
         if (!take(path, signal + i * config->outputs))
             continue;
         memcpy(windows, path->window, size);
+        nrv_path_adapt(path, 1);
         windows += size;
         ends[found++] = end;
     }

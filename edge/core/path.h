@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gain.h"
 #include "quality.h"
 #include "stage.h"
 
@@ -22,6 +23,7 @@ typedef struct {
     uint32_t hop;               /* filtered samples, 1..window */
     uint32_t decimation;        /* >= 1, the product of the stages' factors */
     nrv_gates_t gates;          /* of the samples' quality; the path itself takes no notice */
+    nrv_gain_control_t gain_control;
     uint8_t channels;           /* >= 1, of the counts */
     uint8_t outputs;            /* >= 1, of filtered samples and windows */
     uint8_t width;              /* the most channels before or after any stage */
@@ -38,6 +40,7 @@ typedef struct {
     int32_t *state;
     int32_t *sample;    /* the last filtered sample */
     int8_t *window;
+    nrv_gain_channel_t *gain;   /* [outputs], in `state`; NULL without gain control */
     const int32_t *multiplier;  /* in use: the configuration's, unless nrv_path_set_scale gave others */
     const uint8_t *right_shift;
     uint32_t phase;     /* samples taken since the one that gave the last filtered sample; 0 at rest */
@@ -59,12 +62,19 @@ size_t nrv_path_window_len(const nrv_path_config_t *config);
 void nrv_path_init(nrv_path_t *path, const nrv_path_config_t *config, int32_t *state, int8_t *window);
 void nrv_path_reset(nrv_path_t *path);
 
+/* A reset because samples were lost: gain control goes on with what it knows. */
+void nrv_path_gap(nrv_path_t *path);
+
 /* Scales by multiplier[outputs] and right_shift[outputs], which must outlive the path, instead of the configuration's.
- * A reset keeps them. */
+ * A reset keeps them; gain control starts again. */
 void nrv_path_set_scale(nrv_path_t *path, const int32_t *multiplier, const uint8_t *right_shift);
 
 /* Takes one sample, counts[channels]. Returns NRV_PATH_ bits. */
 unsigned nrv_path_push(nrv_path_t *path, const int32_t *counts);
+
+/* To be called after each window that a push completed: gain control, if there is any, takes note. fit: whether the
+ * window is fit to decide on. */
+void nrv_path_adapt(nrv_path_t *path, int fit);
 
 /* The window, int8 [window][outputs], oldest sample first. Valid from NRV_PATH_WINDOW to the next push. */
 const int8_t *nrv_path_window(const nrv_path_t *path);
@@ -79,7 +89,7 @@ size_t nrv_path_samples_due(const nrv_path_t *path, size_t samples);
  * nrv_path_samples_due(path, samples); they are signal[that][outputs]. signal has room for samples x width. */
 size_t nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal);
 
-/* Bulk: the same as pushing counts[samples][channels] one by one. Copies every window completed to
+/* Bulk: the same as pushing counts[samples][channels] one by one, every window being fit. Copies every window completed to
  * windows[k][window][outputs], and to ends[k] the position in counts of its last sample; these arrays hold
  * at least nrv_path_windows_due(path, samples). signal as above. Returns the number of windows. */
 size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal, int8_t *windows,
