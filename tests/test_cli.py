@@ -222,6 +222,9 @@ def test_inspect_and_compile(innervate: Command, saved: Path, tmp_path: Path) ->
     assert facts["model"]["layers"][0]["operator"] == "CONV_2D"
     assert facts["pipeline"]["labels"] == ["rest", "open", "close"]
     assert "SOFTMAX" in innervate("inspect", saved).out
+    page = tmp_path / "page.html"
+    assert innervate("inspect", saved, "--plots", page).status == 0
+    assert "Signal path of" in page.read_text("utf-8")
     out = tmp_path / "c99"
     assert innervate("compile", saved, "--out", out).status == 0
     assert (out / "tiny.h").is_file()
