@@ -1,13 +1,17 @@
-# make setup | demo | test | test-all | lint | clean. Each sets up what it needs; nothing has to be run first.
+# make setup | demo | test | test-all | fuzz | lint | clean. Each sets up what it needs; nothing has to be run first.
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_ARGS ?=
+# Of `make fuzz`, shared by the core and the filter designs.
+FUZZ_SECONDS ?= 600
 CORE := $(wildcard edge/core/*.[ch]) edge/core/build_binding.py
 
 # Programs that pip cannot bring, and Debian's packages that hold them.
-DEBIAN_PACKAGES := gcc python3-venv python3-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+DEBIAN_PACKAGES := gcc python3-venv python3-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+TOOLS := cc arm-none-eabi-gcc qemu-system-arm aarch64-linux-gnu-gcc qemu-aarch64-static
 
-.PHONY: setup demo test test-all lint clean toolchain
+.PHONY: setup demo test test-all fuzz lint clean toolchain
 
 setup: .venv/.ready
 
@@ -19,6 +23,10 @@ test: setup lint
 
 test-all: test
 	@$(BIN)/python -m pytest -q -m slow
+
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz_core --seconds $$(($(FUZZ_SECONDS) / 2))
+	@$(BIN)/python -m tests.fuzz_designs --seconds $$(($(FUZZ_SECONDS) / 2))
 
 lint: setup
 	@$(BIN)/ruff check --quiet .
@@ -34,10 +42,10 @@ lint: setup
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[host,dev]'
 	@touch $@
 
-# The cross compiler and the emulator are wanted, not needed: without them the demo and the tests use `host:`,
-# the same firmware compiled natively.
+# Cross compilers and emulators are wanted, not needed: without them the demo and the tests use `host:`, the same
+# firmware compiled natively, and the tests of the core on other processors are left out.
 toolchain:
-	@missing=; for tool in cc arm-none-eabi-gcc qemu-system-arm; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing venv"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	echo "setup: missing:$$missing"; \
