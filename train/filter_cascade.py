@@ -23,6 +23,12 @@ _FEEDBACK_WORTH = 1.25
 _EXACT = 1e-9
 """Ratios of numerator coefficients closer than this to whole numbers are whole: zeros at z = 1 or -1."""
 
+_GAIN_BITS = 12
+"""A numerator's gain may be off by 2^-12 where another one makes up for it."""
+
+_CAP = 2 * (1 - 2.0 ** (1 - _GAIN_BITS))
+"""Numerators are scaled to stay below this: below 2, with room for that."""
+
 _B_SHIFTS = (0, 8, 16)
 
 _SMALL_NUMERATOR = 2.0**-5
@@ -58,9 +64,9 @@ def _ordered_and_scaled(rows: Floats, before: Response) -> Floats:
     for row in rows:
         response = response.through_sections(row[None])
         bounds.append(l1_norm(response.values))
-    # A section can lift by its cap, |b| < 2, and no more: levels (the gain up to each section's output) must
+    # A section can lift by its cap, and no more: levels (the gain up to each section's output) must
     # leave the later ones able to reach the whole gain.
-    caps = [2 * (1 - 2.0**-20) / float(np.max(np.abs(row[:3]))) for row in rows]
+    caps = [_CAP / float(np.max(np.abs(row[:3]))) for row in rows]
     least = [total / math.prod(caps[k + 1 :]) for k in range(len(rows))]
     level = 1.0
     for k, row in enumerate(rows):
@@ -112,16 +118,36 @@ def _subsets(count: int, size: int) -> list[frozenset[int]]:
 
 
 def _quantise(rows: Floats) -> tuple[Section, ...]:
-    sections = []
-    for row in rows:
-        poles = _PoleNoise(row)
-        a1, a2 = (_split(round(a * COEFFICIENT_ONE * 65536)) for a in row[4:].tolist())
-        weights = poles.best_weights()
-        gain = poles.power(1.0, -weights[0] / 64, -weights[1] / 64)
-        feedback = poles.power(1.0, 0.0, 0.0) > _FEEDBACK_WORTH * gain
-        b, b_shift = poles.best_numerator()
-        sections.append(Section(b, (a1[0], a2[0]), (a1[1], a2[1]), weights if feedback else (0, 0), b_shift))
-    return tuple(sections)
+    poles = [_PoleNoise(row) for row in rows]
+    # What one section's numerator misses of its gain the next one makes up for; the last one must be right by
+    # itself: one whose ratios are whole, else that with the least sensitive poles.
+    turns = sorted(
+        range(len(rows)), key=lambda k: (_whole_ratios(rows[k]) is not None, -poles[k].power(1.0, 0.0, 0.0))
+    )
+    numerators: dict[int, tuple[Triple, int]] = {}
+    missing = 1.0
+    for k in turns:
+        wanted = rows[k, :3] * missing
+        b, b_shift = poles[k].best_numerator(wanted, last=k == turns[-1])
+        numerators[k] = b, b_shift
+        missing = float(wanted[0]) * 2.0**b_shift * COEFFICIENT_ONE / b[0]
+    return tuple(
+        Section(numerators[k][0], *_denominator(row), poles[k].best_weights(), numerators[k][1])
+        for k, row in enumerate(rows)
+    )
+
+
+def _denominator(row: Floats) -> tuple[tuple[int, int], tuple[int, int]]:
+    (high1, low1), (high2, low2) = (_split(round(a * COEFFICIENT_ONE * 65536)) for a in row[4:].tolist())
+    return (high1, high2), (low1, low2)
+
+
+def _whole_ratios(row: Floats) -> tuple[int, int] | None:
+    """Ratios of b1 and b2 to b0 if they are whole: zeros at z = 1 or -1."""
+    ratios = [float(v) for v in row[1:3] / row[0]]
+    if all(abs(r - round(r)) < _EXACT for r in ratios):
+        return round(ratios[0]), round(ratios[1])
+    return None
 
 
 class _PoleNoise:
@@ -141,33 +167,49 @@ class _PoleNoise:
         return float(vector @ self._matrix @ vector)
 
     def best_weights(self) -> tuple[int, int]:
-        """Choose the weights of past errors, in 64ths, for the least noise at the section's output."""
+        """Choose the weights of past errors, in 64ths, for the least noise at the section's output.
+
+        Zeros where that gains too little.
+        """
         ideal1, ideal2 = (round(-64 * a) for a in self._row[4:].tolist())
         near = product(
             range(max(-128, ideal1 - 4), min(128, ideal1 + 4) + 1),
             range(max(-64, ideal2 - 4), min(64, ideal2 + 4) + 1),
         )
-        return min(near, key=lambda w: self.power(1.0, -w[0] / 64, -w[1] / 64))
+        power, weights = min((self.power(1.0, -w[0] / 64, -w[1] / 64), w) for w in near)
+        return weights if self.power(1.0, 0.0, 0.0) > _FEEDBACK_WORTH * power else (0, 0)
 
-    def best_numerator(self) -> tuple[Triple, int]:
+    def best_numerator(self, wanted: Floats, last: bool) -> tuple[Triple, int]:
         """Place the zeros: b times 2^b_shift in Q2.30, and b_shift.
 
-        Zeros at z = 1 and z = -1 stay exactly there. Zeros elsewhere on the unit circle (notches) stay on it,
-        at the lattice point with the least error at the output: close poles amplify what rounding does.
+        Zeros at z = 1 and z = -1 stay exactly there. Zeros elsewhere on the unit circle (notches, elliptic)
+        stay on it. Close poles amplify what rounding does to them: the gain is chosen so that b1 / b0 comes
+        out nearly exact, or if that must be right, both so that the error at the output is least.
+
+        Args:
+            wanted: b, float64 [3].
+            last: whether the gain must be right, or only its ratios.
         """
         # Products of a shifted numerator must not wrap before the shift.
-        fitting = [s for s in _B_SHIFTS if s == 0 or np.abs(self._row[:3]).sum() * 2.0**s < 4 - 2.0**-20]
-        shift = next((s for s in fitting if abs(self._row[0]) * 2.0**s >= _SMALL_NUMERATOR), fitting[-1])
-        exact = self._row[:3] * (COEFFICIENT_ONE << shift)
+        fitting = [s for s in _B_SHIFTS if s == 0 or np.abs(wanted).sum() * 2.0**s < 4 - 2.0**-20]
+        shift = next((s for s in fitting if abs(wanted[0]) * 2.0**s >= _SMALL_NUMERATOR), fitting[-1])
+        exact = wanted * (COEFFICIENT_ONE << shift)
         b0, b1, b2 = (round(v) for v in exact.tolist())
-        ratios = [float(v) for v in self._row[1:3] / self._row[0]]
-        if all(abs(r - round(r)) < _EXACT for r in ratios):
-            return (b0, b0 * round(ratios[0]), b0 * round(ratios[1])), shift
-        if abs(ratios[1] - 1) > _EXACT:
+        whole = _whole_ratios(wanted)
+        if whole is not None:
+            return (b0, b0 * whole[0], b0 * whole[1]), shift
+        ratio = float(wanted[1] / wanted[0])
+        if abs(wanted[2] / wanted[0] - 1) > _EXACT:
             return (b0, b1, b2), shift
-        near = ((b0 + i, b1 + j, b0 + i) for i, j in product(range(-4, 5), range(-8, 9)))
         limit = 2 * COEFFICIENT_ONE - 1
-        candidates = (b for b in near if max(map(abs, b)) <= limit)
+        if not last:
+            room = abs(b0) >> _GAIN_BITS
+            near = b0 + np.arange(-room, room + 1)
+            near = near[np.abs(near) * max(1.0, abs(ratio)) <= limit]
+            b0 = int(near[np.argmin(np.abs(near * ratio - np.round(near * ratio)))])
+            return (b0, round(b0 * ratio), b0), shift
+        lattice = ((b0 + i, b1 + j, b0 + i) for i, j in product(range(-4, 5), range(-8, 9)))
+        candidates = (b for b in lattice if max(map(abs, b)) <= limit)
         return min(candidates, key=lambda b: self.power(*(np.array(b) - exact))), shift
 
 

@@ -163,7 +163,7 @@ def _design(filters: Sequence[Filter], fs_hz: float, counts_bits: int, mix: tupl
     shift, proof = largest_shift(stages, counts_bits)
     _check_accuracy(_accuracy(proof, ideal, stages))
     settle, delay_s = 0.0, 0.0
-    for segment in segments_of(stages):
+    for segment in filter(None, segments_of(stages)):
         response = response_of(segment)
         settle = (settle + _settled(response.values)) / response.step
         delay_s += _mean_group_delay(response.values) / fs_hz
