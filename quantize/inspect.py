@@ -7,14 +7,15 @@ from quantize.c99.arena import plan
 from quantize.c99.emitter import arena_buffers
 from quantize.c99.lowering import lower
 from quantize.tflite_model import Model, Tensor, shortened
-from quantize.tflite_reader import read_model
+from quantize.tflite_reader import read_file
+from quantize.tflite_rules import check_operators
 
 COLUMNS = ("layer", "operator", "output", "shape", "MACs", "constant bytes", "scale", "zero point")
 
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """One operator; scale and zero point are those of its output."""
+    """One operator; scale and zero point are those of its output, None where it has none or many."""
 
     position: int  # from 1
     operator: str
@@ -22,9 +23,9 @@ class LayerFacts:
     input_shapes: list[list[int]]
     output_shape: list[int]
     macs: int
-    constant_bytes: int  # weights and biases in the file
-    scale: float
-    zero_point: int
+    constant_bytes: int  # weights, biases and other constants in the file
+    scale: float | None
+    zero_point: int | None
 
     def row(self) -> tuple[str, ...]:
         """Return the cells of a table, in the order of `COLUMNS`."""
@@ -36,8 +37,8 @@ class LayerFacts:
             shape,
             f"{self.macs:,}" if self.macs else "",
             f"{self.constant_bytes:,}" if self.constant_bytes else "",
-            f"{self.scale:.6g}",
-            str(self.zero_point),
+            "" if self.scale is None else f"{self.scale:.6g}",
+            "" if self.zero_point is None else str(self.zero_point),
         )
 
 
@@ -67,10 +68,15 @@ class Inspection:
     @property
     def summary(self) -> str:
         """Return the totals as a sentence."""
-        arena = self.refusal or f"generated C needs an arena of {self.arena_bytes:,} bytes."
+        arena = (
+            f"no C: {self.refusal}"
+            if self.refusal
+            else f"generated C needs an arena of {self.arena_bytes:,} bytes."
+        )
+        macs = "" if self.arena_bytes is None else f"{self.macs:,} multiply-accumulates, "
         return (
-            f"{len(self.layers)} layers, {self.macs:,} multiply-accumulates, {self.file_bytes:,} bytes, "
-            f"{self.constant_bytes:,} of them weights and biases; {arena}"
+            f"{len(self.layers)} layers, {macs}{self.file_bytes:,} bytes, "
+            f"{self.constant_bytes:,} of them constants; {arena}"
         )
 
     def to_json(self) -> dict[str, object]:
@@ -86,32 +92,35 @@ def _layers(model: Model, macs: dict[int, int]) -> list[LayerFacts]:
     layers = []
     for operator in model.operators:
         inputs = [model.tensors[i] for i in operator.inputs if i != -1]
-        output = model.tensors[operator.outputs[0]]
+        outputs = [model.tensors[i] for i in operator.outputs]
+        quantization = outputs[0].quantization if outputs else None
+        whole = quantization is not None and len(quantization.scale) == 1
         layers.append(
             LayerFacts(
                 operator.position + 1,
                 operator.name,
-                output.name,
+                outputs[0].name if outputs else "",
                 [list(t.shape) for t in inputs if t.data is None],
-                list(output.shape),
+                list(outputs[0].shape) if outputs else [],
                 macs.get(operator.position, 0),
                 _constant_bytes(inputs),
-                output.scale,
-                output.zero_point,
+                outputs[0].scale if whole else None,
+                outputs[0].zero_point if whole else None,
             )
         )
     return layers
 
 
 def inspect(tflite: bytes, where: str = "") -> Inspection:
-    """Look into a `.tflite` file.
+    """Look into a `.tflite` file, whatever its operators.
 
     Raises:
-        InnervateError: it is damaged, or has an operator that is not supported.
+        InnervateError: it is damaged.
     """
-    model = read_model(tflite, where)
+    model = read_file(tflite, where)
     arena, refusal, macs = None, "", {}
     try:
+        check_operators(model)
         program = lower(model)
         macs = {step.operator.position: step.macs for step in program.steps}
         arena = plan(arena_buffers(program)).size

@@ -41,13 +41,18 @@ class Tensor:
     quantization: Quantization | None
     data: NDArray[np.generic] | None
     variable: bool = False  # keeps its values between calls
-    dynamic: bool = False  # an extent is only known at run time; `shape` holds a guess for it
+    signature: tuple[int, ...] = ()  # the shape again, -1 where it is only known at run time; or empty
     sparse: bool = False
 
     @property
     def label(self) -> str:
         """The name as messages show it."""
         return shortened(self.name)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether an extent is only known at run time; `shape` holds a guess for it."""
+        return -1 in self.signature
 
     @property
     def size(self) -> int:

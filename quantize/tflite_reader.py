@@ -135,13 +135,13 @@ class _Walk:
         name = _text(raw_name) or f"tensor {index}"
         label = f"tensor '{shortened(name)}'"
         shape = self.shape(table, label)
-        dynamic = -1 in self.vector(table, "ShapeSignature", f"the dimensions of {label}")
+        signature = tuple(self.vector(table, "ShapeSignature", f"the dimensions of {label}"))
         sparse = table.Sparsity() is not None
         dtype = _TYPE_NAMES.get(table.Type(), f"type {table.Type()}")
         quantization = self.quantization(table.Quantization(), label, shape)
         data = self.data_of(table, buffers, label, shape, "" if sparse else dtype)
         return Tensor(
-            index, name, shape, dtype, quantization, data, bool(table.IsVariable()), dynamic, sparse
+            index, name, shape, dtype, quantization, data, bool(table.IsVariable()), signature, sparse
         )
 
     def shape(self, table: Any, label: str) -> tuple[int, ...]:

@@ -27,6 +27,8 @@ ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 # Constants may be shared, as by the steps of an unrolled loop; beyond this, work would no longer be in
 # proportion to the file.
 MAX_CONSTANT_USE = 1 << 30  # bytes
+# Far above any model for a microcontroller; placing tensors takes time that grows with the square of it.
+MAX_OPERATORS = 1 << 12
 _STATIC = "Export the model with fixed shapes, batch included"
 _FULL_INT8 = "Convert it again as a plain full-integer model"
 
@@ -379,6 +381,12 @@ def check_operators(model: Model) -> None:
             f"{1 + len(model.subgraphs)} subgraphs, but only files with exactly one are supported",
             model.where,
             _FULL_INT8,
+        )
+    if len(model.operators) > MAX_OPERATORS:
+        raise InnervateError(
+            f"{len(model.operators):,} operators, more than {MAX_OPERATORS:,}",
+            model.where,
+            "Build a smaller model; do not unroll loops",
         )
     for operator in model.operators:
         check_supported(model, operator)

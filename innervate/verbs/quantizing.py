@@ -51,15 +51,29 @@ def inspect(
             show_default=False,
         ),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            help="Say of each operator whether it fits: cortex-m4, cortex-m55, edgetpu, raspberry-pi or tflm.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Layers, shapes, sizes, scales and multiply-accumulates; of a bundle also its signal path and card."""
+    """Layers, shapes, sizes, scales and multiply-accumulates; of a bundle also its signal path and card.
+
+    With --target: does the model fit it? Exit status 1 means no.
+    """
     from quantize.inspect import inspect as look
 
     bundle = Bundle.load(file) if file.suffix == ".nrv" else None
-    table = look(read_model(file), str(file))
     if plots is not None:
         write_plots(bundle, file, plots)
+    if target is not None:
+        _inspect_for(file, target, json)
+        return
+    table = look(read_model(file), str(file))
     if json:
         facts = (
             {} if bundle is None else {"hash": bundle.hash, "card": bundle.card, "pipeline": bundle.pipeline}
@@ -90,6 +104,21 @@ def write_plots(bundle: Bundle | None, file: Path, page: Path) -> None:
         raise InnervateError("A model alone has no signal path to draw", str(file), "Give a bundle (.nrv)")
     write_inspection(bundle, page)
     note(f"Pictures: {page}")
+
+
+def _inspect_for(file: Path, target: str, json: bool) -> None:
+    """Say whether a file's model fits a target, and end with status 1 where it does not."""
+    from quantize.targets import check
+
+    report = check(read_model(file), target, str(file))
+    if json:
+        emit_json(report.to_json())
+    else:
+        emit_table(report.columns, report.rows)
+        for line in (*report.file, *report.notes, report.verdict):
+            say(line)
+    if not report.fits:
+        raise typer.Exit(1)
 
 
 def read_model(file: Path) -> bytes:
