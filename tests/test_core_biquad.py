@@ -1,6 +1,9 @@
 """The filter cascade: exact against Python integers, close to float64, never overflowing, never cycling."""
 
 import itertools
+import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,9 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from edge import Cascade, Filter, PathRunner, Section
+from edge.core.build_binding import CORE
+from edge.firmware.bench.emulator import available
+from edge.firmware.bench.filter_bench import SECTION_WORDS, Form, Job, run_cascades
 from tests.core_paths import path_of, sections_of
 from train.filter_design import Design, design
 from train.filter_proof import impulse_response, prove, sos_of
@@ -83,7 +89,9 @@ def real_filter(draw: st.DrawFn) -> Filter:
     order = draw(st.integers(1, 4))
     kind = draw(st.sampled_from(["highpass", "lowpass", "bandpass", "notch"]))
     edges = {"highpass": (low,), "lowpass": (high,), "bandpass": (low, high), "notch": (low + 0.05,)}[kind]
-    return Filter(kind, edges, order, draw(st.floats(2, 50)))  # type: ignore[arg-type]
+    if kind == "notch":
+        return Filter("notch", edges, q=draw(st.floats(2, 50)))
+    return Filter(kind, edges, order)  # type: ignore[arg-type]
 
 
 def chunked(runner: PathRunner, counts: Ints, cuts: list[int]) -> NDArray[np.int32]:
@@ -95,20 +103,22 @@ def chunked(runner: PathRunner, counts: Ints, cuts: list[int]) -> NDArray[np.int
 @given(
     sections=st.lists(wild_section(), min_size=0, max_size=3).map(tuple),
     bits=st.integers(8, 24),
+    # One by one, and by fours and eights where the processor can.
+    channels=st.sampled_from([1, 3, 4, 7, 13]),
     seed=st.integers(0, 2**32 - 1),
-    cuts=st.lists(st.integers(0, 60), max_size=4),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
 )
 def test_any_coefficients_give_the_integers_of_the_model(
-    sections: tuple[Section, ...], bits: int, seed: int, cuts: list[int]
+    sections: tuple[Section, ...], bits: int, channels: int, seed: int, cuts: list[int]
 ) -> None:
-    shift = 31 - bits
-    counts = np.random.default_rng(seed).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (60, 3))
-    got = chunked(
-        PathRunner(path_of((Cascade(sections),) if sections else (), bits=bits, shift=shift, channels=3)),
-        counts,
-        cuts,
-    )
-    for c in range(3):
+    shift = 32 - bits
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1)
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(low, high, (40, channels))
+    counts = np.where(rng.random(counts.shape) < 0.2, rng.choice([low, high - 1], counts.shape), counts)
+    stages = (Cascade(sections),) if sections else ()
+    got = chunked(PathRunner(path_of(stages, bits=bits, shift=shift, channels=channels)), counts, cuts)
+    for c in range(channels):
         assert got[:, c].tolist() == model(sections, [v << shift for v in counts[:, c].tolist()])
 
 
@@ -193,3 +203,54 @@ def test_a_section_saturates_instead_of_wrapping() -> None:
     assert 2**31 - 4 <= got[1] < 2**31
     assert got[2] == -(2**24)
     assert -(2**31) <= got[3] <= -(2**31) + 4
+
+
+# The last two are limits of c_low in both halves.
+EXTREME = np.array([-(2**31), 2**31 - 1, -(2**30), 2**30, -(2**29), 2**29, -1, 0, 1, -0x7FFF8000, 0x7FFF7FFF])
+
+
+def extreme(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Integers of every size, one in three at a limit."""
+    values = rng.integers(-(2**31), 2**31, shape) >> rng.integers(0, 31, shape)
+    return np.where(rng.random(shape) < 0.33, rng.choice(EXTREME, shape), values).astype(np.int32)
+
+
+def extreme_job(rng: np.random.Generator) -> Job:
+    count, channels, calls = int(rng.integers(1, 5)), int(rng.choice([1, 1, 2, 5])), int(rng.integers(1, 4))
+    words = extreme(rng, (count, SECTION_WORDS))
+    words[:, 3] = rng.choice([0, 8, 16], count)
+    words[:, 7] = rng.integers(-128, 129, count)
+    words[:, 8] = rng.integers(-64, 65, count)
+    state = extreme(rng, (channels, 2 + 4 * count))
+    for section in range(count):
+        state[:, 2 + 4 * section : 4 + 4 * section] >>= 8  # errors have 24 bits
+    # Below and above the least block of the assembly, odd and even.
+    samples = int(rng.choice([1, 2, 7, 8, 9, 30]))
+    return Job(Form.TARGET, words, state, extreme(rng, (calls, samples, channels)))
+
+
+@pytest.mark.parametrize("board", ["mps2-an386", "mps2-an500", "mps3-an547"])
+def test_the_assembly_gives_the_integers_of_the_c(board: str) -> None:
+    if not available():
+        pytest.skip("arm-none-eabi-gcc or qemu-system-arm is not installed")
+    rng = np.random.default_rng(6)
+    jobs = [extreme_job(rng) for _ in range(2000)]
+    results = run_cascades([*jobs, *(replace(job, form=Form.PORTABLE) for job in jobs)], board)
+    assembly, portable = results[: len(jobs)], results[len(jobs) :]
+    for a, c in zip(assembly, portable, strict=True):
+        np.testing.assert_array_equal(a.signal, c.signal)
+        np.testing.assert_array_equal(a.state, c.state)
+    # Both did run, each its own.
+    assert sum(a.instructions for a in assembly) < 0.7 * sum(c.instructions for c in portable)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "there"), [("m0", False), ("m3", False), ("m4", True), ("m7", True), ("m33", True), ("m55", True)]
+)
+def test_the_assembly_is_for_m_profile_cores_with_dsp(cpu: str, there: bool, tmp_path: Path) -> None:
+    if not available():
+        pytest.skip("arm-none-eabi-gcc or qemu-system-arm is not installed")
+    command = ["arm-none-eabi-gcc", f"-mcpu=cortex-{cpu}", "-mthumb", "-c", "-o", str(tmp_path / "o")]
+    subprocess.run([*command, str(CORE / "biquad_armv7em.S")], check=True)
+    symbols = subprocess.run(["arm-none-eabi-nm", str(tmp_path / "o")], capture_output=True, text=True)
+    assert ("nrv_cascade_run" in symbols.stdout) == there

@@ -54,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a job left, in the shapes of the job, and the instructions of all its calls, give or take a tick."""
+    """What a job left, in its shapes, and the instructions of all its calls, give or take a tick."""
 
     signal: NDArray[np.int32]
     state: NDArray[np.int32]
