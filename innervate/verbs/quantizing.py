@@ -55,7 +55,7 @@ def inspect(
         str | None,
         typer.Option(
             "--target",
-            help="Say of each operator whether it fits: cortex-m4, cortex-m55, edgetpu, raspberry-pi or tflm.",
+            help="Does each operator fit: cortex-m4, cortex-m55, edgetpu, raspberry-pi or tflm.",
             show_default=False,
         ),
     ] = None,

@@ -39,8 +39,13 @@ def _split(model: Model, operators: list[OperatorVerdict]) -> list[OperatorVerdi
                 )
             )
             continue
-        placed.append(operator if operator.fits else replace(operator, runs_on=_CPU))
-        if not operator.fits and operator.graph == 1 and not _is_conversion(model, operator.position - 1):
+        if operator.fits or operator.graph != 1:
+            placed.append(operator)
+        elif _is_conversion(model, operator.position - 1):
+            why = "It converts between float and int8, which the CPU does; that does not split the graph."
+            placed.append(replace(operator, runs_on=_CPU, why=why))
+        else:
+            placed.append(replace(operator, runs_on=_CPU))
             blocker = blocker or operator
     return placed
 
@@ -67,10 +72,10 @@ def _finish(model: Model, tflite: bytes, report: TargetReport) -> TargetReport:
     ]
     wrong = [operator for operator in operators if not operator.fits]
     if report.fits:
-        verdict = f"Fits the Edge TPU: all {count} operators, by Coral's documentation."
+        verdict = f"Fits Edge TPU: all {count} operators, by Coral's documentation."
     elif wrong:
         verdict = (
-            f"Does not fit the Edge TPU: {len(wrong)} of {len(operators)} operators run on the CPU, "
+            f"Does not fit Edge TPU: {len(wrong)} of {len(operators)} operators run on the CPU, "
             f"the first is layer {wrong[0].place}, {wrong[0].operator}."
         )
     else:
@@ -95,7 +100,7 @@ def _with_compiler(report: TargetReport, tflite: bytes) -> TargetReport:
         return replace(report, fits=False, notes=notes, verdict="edgetpu_compiler did not compile the file.")
     fits = answer.on_cpu == 0
     verdict = (
-        f"{'Fits' if fits else 'Does not fit'} the Edge TPU: edgetpu_compiler puts "
+        f"{'Fits' if fits else 'Does not fit'} Edge TPU: edgetpu_compiler puts "
         f"{answer.on_tpu or 0} operators on it and {answer.on_cpu} on the CPU."
     )
     return replace(report, fits=fits, notes=notes, verdict=verdict)
@@ -106,7 +111,7 @@ def _runs_on(site: Site) -> str:
 
 
 TARGET = Target(
-    title="the Edge TPU",
+    title="Edge TPU",
     about=(
         "Fits: by Coral's documentation every operator runs on the Edge TPU. The graph is split once: "
         "the first operator that does not fit and all after it run on the CPU, but for the conversion of "

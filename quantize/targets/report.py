@@ -2,9 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from quantize.tflite_model import shortened
-
-COLUMNS = ("layer", "operator", "output", "fits", "runs on", "why not", "change")
+COLUMNS = ("layer", "operator", "fits", "runs on", "why not", "change")
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,8 @@ class OperatorVerdict:
 
     def row(self) -> tuple[str, ...]:
         """Return the cells of a table, in the order of `COLUMNS`."""
-        output, fits = shortened(self.output), "yes" if self.fits else "no"
-        return self.place, self.operator, output, fits, self.runs_on, self.why, self.change
+        fits = "yes" if self.fits else "no"
+        return self.place, self.operator, fits, self.runs_on, self.why, self.change
 
 
 @dataclass(frozen=True)
