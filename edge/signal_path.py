@@ -231,11 +231,12 @@ class PathRunner:
         if self.path.gain_control is None:
             return np.ones(len(self.path.outputs))
         channels = self._runner.gain[0 : len(self.path.outputs)]
-        with_gain = [math.ldexp(one.multiplier, -one.right_shift) for one in channels]
-        without = [
-            math.ldexp(m, -s) for m, s in zip(self.path.multiplier, self.path.right_shift, strict=True)
+        trained = zip(self.path.multiplier, self.path.right_shift, strict=True)
+        gains = [
+            math.ldexp(one.multiplier / multiplier, right_shift - one.right_shift)
+            for one, (multiplier, right_shift) in zip(channels, trained, strict=True)
         ]
-        return np.array(with_gain) / np.array(without)
+        return np.array(gains, np.float64)
 
     def state(self) -> PathState:
         """Copy all that the next sample depends on."""

@@ -64,17 +64,19 @@ def calibrate(
         raise InnervateError(f"phases of {seconds:g} s", "calibrate", "Give more than 0, better 3")
     checked = Bundle.load(bundle)
     path = checked.signal_path
-    counts = [FileSource(file, path.channels).counts for file in (rest, mvc) if file is not None]
+    counts = None
+    if rest is not None and mvc is not None:
+        counts = FileSource(rest, path.channels).counts, FileSource(mvc, path.channels).counts
     with tempfile.TemporaryDirectory(prefix="innervate-calibrate-") as folder:
         board = board_of(port)
         if firmware is None and board is not None:
             note(f"building the firmware for {board}")
             firmware = build_firmware(checked, board, Path(folder) / "firmware").path
         with Link.open(port, firmware, checked.hash) as link:
-            if counts:
+            if counts is not None:
                 with progress() as report:
                     found = link.calibrate(
-                        path, *counts, headroom, lambda done, all_: report("calibrating", done, all_)
+                        path, counts[0], counts[1], headroom, lambda n, of: report("calibrating", n, of)
                     )
             else:
                 found = _with_wearer(link, path, seconds, headroom)
@@ -94,7 +96,7 @@ def _with_wearer(link: Link, path: SignalPath, seconds: float, headroom: float) 
         typer.prompt(prompt.format(seconds=seconds), default="", show_default=False, err=True)
         with progress() as report:
             device_calibration.gather(
-                link, path, phase, samples, headroom, lambda done, all_: report("calibrating", done, all_)
+                link, path, phase, samples, headroom, lambda n, of: report("calibrating", n, of)
             )
     return device_calibration.found(link, path)
 
