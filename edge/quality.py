@@ -20,7 +20,7 @@ QUALITY_FLAGS: Final[int] = (
     | lib.NRV_FLAG_LEAD_OFF
 )
 """Bits of edge.Flag that gates raise."""
-MAINS_SHIFTS: Final = (3, 12)
+MAINS_SHIFTS: Final = (3, 10)
 MAINS_RIPPLE_MAX: Final = 0.25
 """Most that the share of a pure hum may swing: more, and its threshold would mean nothing."""
 _UINT32_MAX: Final = (1 << 32) - 1
@@ -40,7 +40,7 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         slope: counts from one sample to the next.
         amplitude: of filtered samples, in counts times 2^shift of the path.
         mains_step: frequency of the mains over that of the samples, times 2^32; below 2^31.
-        mains_shift: the share of the mains is a mean over 2^mains_shift samples, 3 to 12.
+        mains_shift: the share of the mains is a mean over 2^mains_shift samples, 3 to 10.
         mains_share: of the signal's power, in 256ths, 1 to 255.
         lead_mask: bits of the front end's word that matter.
         inform: bits of Flag that are said but do not forbid a decision.

@@ -4,23 +4,21 @@
 
 #include "decision.h"
 
-#define MAINS_BITS 24 /* of x */
-#define SINE_BITS 14
-/* I^2 + Q^2 and P are compared with so many bits below those of x^2: I and Q with half of them. */
-#define SHARE_BITS 12
+#define MAINS_BITS 30 /* of x and y */
+#define POWER_DROP 4  /* power is that of y without so many bits */
 
 enum { SATURATED, FLAT, SLOPE, AMPLITUDE, MAINS, LEAD_OFF };
 
 static const uint16_t flag_of[NRV_GATES] = {NRV_FLAG_SATURATED, NRV_FLAG_FLAT,  NRV_FLAG_SLOPE,
                                             NRV_FLAG_AMPLITUDE, NRV_FLAG_MAINS, NRV_FLAG_LEAD_OFF};
 
-/* round(2^14 sin(pi / 2 i / 64)) */
+/* round(32767 sin(pi / 2 i / 64)) */
 static const int16_t quarter[65] = {
-    0,     402,   804,   1205,  1606,  2006,  2404,  2801,  3196,  3590,  3981,  4370,  4756,
-    5139,  5520,  5897,  6270,  6639,  7005,  7366,  7723,  8076,  8423,  8765,  9102,  9434,
-    9760,  10080, 10394, 10702, 11003, 11297, 11585, 11866, 12140, 12406, 12665, 12916, 13160,
-    13395, 13623, 13842, 14053, 14256, 14449, 14635, 14811, 14978, 15137, 15286, 15426, 15557,
-    15679, 15791, 15893, 15986, 16069, 16143, 16207, 16261, 16305, 16340, 16364, 16379, 16384};
+    0,     804,   1608,  2410,  3212,  4011,  4808,  5602,  6393,  7179,  7962,  8739,  9512,
+    10278, 11039, 11793, 12539, 13279, 14010, 14732, 15446, 16151, 16846, 17530, 18204, 18868,
+    19519, 20159, 20787, 21403, 22005, 22594, 23170, 23731, 24279, 24811, 25329, 25832, 26319,
+    26790, 27245, 27683, 28105, 28510, 28898, 29268, 29621, 29956, 30273, 30571, 30852, 31113,
+    31356, 31580, 31785, 31971, 32137, 32285, 32412, 32521, 32609, 32678, 32728, 32757, 32767};
 
 void nrv_quality_init(nrv_quality_t *quality, const nrv_gates_t *gates, size_t channels, unsigned counts_bits,
                       uint32_t span, nrv_channel_quality_t *channel)
@@ -106,36 +104,71 @@ static int is_steep(const nrv_quality_t *quality, const int32_t *counts)
     return steep;
 }
 
+/* mean += (x - mean) / 2^shift for a mean of 32 whole bits and 32 below, gain = 2^(32 - shift). */
+static int32_t follow(int64_t *mean, int32_t x, int32_t gain)
+{
+    *mean += (int64_t)(x - (int32_t)(*mean >> 32)) * gain;
+    /* Not as a shift of the sign: the compiler would then take products of it for those of 64 bits. */
+    return (int32_t)(uint32_t)((uint64_t)*mean >> 32);
+}
+
+static int32_t high_product(int32_t a, int32_t b)
+{
+    return (int32_t)((int64_t)a * b >> 32);
+}
+
+/* x >> shift, 1 <= shift <= 31: the compiler does not know that it is less than 32. */
+static uint64_t lowered(uint64_t x, unsigned shift)
+{
+    const uint32_t high = (uint32_t)(x >> 32), low = (uint32_t)x;
+    return (uint64_t)(high >> shift) << 32 | (low >> shift | high << (32 - shift));
+}
+
+typedef struct {
+    int32_t sine, cosine;
+    int32_t gain; /* 2^(32 - shift) */
+    uint32_t share;
+    unsigned shift;
+} mains_t;
+
+/* One more x of a channel. Returns whether the share is too large. */
+static int take_mains(nrv_channel_quality_t *c, const mains_t *mains, int32_t x)
+{
+    const int32_t y = x - (int32_t)(c->mean >> 32);
+    (void)follow(&c->mean, x, mains->gain);
+    const int32_t i = follow(&c->in_phase, high_product(y, mains->cosine), mains->gain);
+    const int32_t q = follow(&c->quadrature, high_product(y, mains->sine), mains->gain);
+    const int32_t coarse = (y + (1 << (POWER_DROP - 1))) >> POWER_DROP;
+    const uint64_t power = c->power - lowered(c->power, mains->shift) + (uint64_t)((int64_t)coarse * coarse);
+    c->power = power;
+    /* i is I / 2, and the power that of y / 2^4: this is 2 (I^2 + Q^2) > P mains_share / 256. */
+    const uint64_t found = (uint64_t)((int64_t)i * i + (int64_t)q * q);
+    return found << 3 > lowered(power, mains->shift) * mains->share;
+}
+
 static int is_mains(nrv_quality_t *quality, const int32_t *counts, int32_t highest)
 {
-    const unsigned shift = quality->gates->mains_shift, bits = quality->counts_bits;
+    const nrv_gates_t *gates = quality->gates;
+    const unsigned bits = quality->counts_bits;
     const unsigned coarser = bits > MAINS_BITS ? bits - MAINS_BITS : 0;
-    const int32_t finer = (int32_t)(bits < MAINS_BITS ? UINT32_C(1) << (MAINS_BITS - bits) : 1u);
-    const int32_t sine = nrv_mains_sine(quality->phase), cosine = nrv_mains_sine(quality->phase + UINT32_C(0x40000000));
-    const int64_t scale = INT64_C(1) << shift;
-    const uint64_t share = quality->gates->mains_share;
-    int mains = 0;
-    quality->phase += quality->gates->mains_step;
+    const unsigned finer = bits < MAINS_BITS ? MAINS_BITS - bits : 0;
+    const mains_t mains = {nrv_mains_sine(quality->phase) * 65536,
+                           nrv_mains_sine(quality->phase + UINT32_C(0x40000000)) * 65536,
+                           (int32_t)(UINT32_C(1) << (32 - gates->mains_shift)), gates->mains_share,
+                           gates->mains_shift};
+    int too_large = 0;
+    quality->phase += gates->mains_step;
     for (size_t n = 0; n < quality->channels; n++) {
         nrv_channel_quality_t *c = &quality->channel[n];
         const int32_t count = counts[n] > highest        ? highest
                               : counts[n] < -highest - 1 ? -highest - 1
                                                          : counts[n];
-        const int32_t x = (count >> coarser) * finer;
+        const int32_t x = (int32_t)((uint32_t)(count >> coarser) << finer);
         if (!quality->started)
-            c->mean = x * scale;
-        const int32_t y = x - (int32_t)((c->mean + scale / 2) >> shift);
-        c->mean += y;
-        c->in_phase += (int64_t)y * cosine - (c->in_phase >> shift);
-        c->quadrature += (int64_t)y * sine - (c->quadrature >> shift);
-        c->power += (int64_t)y * y - (c->power >> shift);
-        /* 2 (I^2 + Q^2) 2^SHARE_BITS > P 2^SHARE_BITS mains_share / 256; all sums below 2^61 */
-        const int32_t i = (int32_t)(c->in_phase >> (shift + SINE_BITS - SHARE_BITS / 2));
-        const int32_t q = (int32_t)(c->quadrature >> (shift + SINE_BITS - SHARE_BITS / 2));
-        const uint64_t power = (uint64_t)(c->power >> (shift - (SHARE_BITS - 1 - 8)));
-        mains |= (uint64_t)((int64_t)i * i + (int64_t)q * q) > share * power;
+            c->mean = x * (INT64_C(1) << 32);
+        too_large |= take_mains(c, &mains, x);
     }
-    return mains;
+    return too_large;
 }
 
 static void note(nrv_quality_t *quality, unsigned gate)

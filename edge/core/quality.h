@@ -14,17 +14,17 @@
  *     MAINS      the share of power at the mains frequency is above mains_share / 256, any channel
  *     LEAD_OFF   a bit of lead_mask is set in the bits that came with the sample
  *
- * The share of mains. x, clamped to the converter and raised or lowered to 24 bits, loses its mean and is
+ * The share of mains. x, clamped to the converter and raised or lowered to 30 bits, loses its mean and is
  * multiplied by a sine and a cosine; T = 2^mains_shift samples, M = 2^-mains_shift:
  *
- *     y = x - round(m)            m += M y, m = x at the first sample
+ *     y = x - floor(m)            m += M y, m = x at the first sample
  *     I += M (y cos - I)          Q += M (y sin - Q)          P += M (y^2 - P)
  *     share = 2 (I^2 + Q^2) / P   1 for a sine of the mains frequency, M for white noise, in the mean
  *
  * The means run with a time constant of T samples. Of a sine at `f` in samples^-1 the share swings within
  * 1 +- g, g = M / |1 - (1 - M) exp(-4 pi j f)|; one off by d has 1 / (1 + (2 pi d T)^2) of it; after n samples
- * it has reached 1 - (1 - M)^n. Rounding moves it by less than 2.5 / s + 0.0003, s the root mean square of y in
- * steps of 24 bits; a tenth of that is usual.
+ * it has reached 1 - (1 - M)^n. Rounding moves it by less than 30 / s + 0.0003, s the root mean square of y in
+ * steps of 30 bits; half of that is much.
  */
 #ifndef NRV_QUALITY_H
 #define NRV_QUALITY_H
@@ -41,16 +41,16 @@ typedef struct {
     uint32_t mains_step;    /* mains frequency over sampling rate, times 2^32 */
     uint32_t lead_mask;     /* bit c: the electrode of channel c matters; 31 and all after share bit 31 */
     uint16_t inform;        /* flags (decision.h) that are said and do not forbid a decision */
-    uint8_t mains_shift;    /* 3..12 */
+    uint8_t mains_shift;    /* 3..10 */
     uint8_t mains_share;    /* 256ths */
 } nrv_gates_t;
 
 /* What is remembered of one channel. */
 typedef struct {
-    int64_t mean;            /* m, times 2^mains_shift */
-    int64_t in_phase;        /* I, times 2^(mains_shift + 14) */
-    int64_t quadrature;      /* Q, likewise */
-    int64_t power;           /* P, times 2^mains_shift */
+    int64_t mean;            /* m, times 2^32 */
+    int64_t in_phase;        /* I / 2, times 2^32 */
+    int64_t quadrature;      /* Q / 2, likewise */
+    uint64_t power;          /* P / 2^8, times 2^mains_shift */
     int32_t previous;        /* counts */
     int32_t lowest, highest; /* of the last flat_for samples */
     uint32_t flat_for;       /* samples on end within flat_range, at most flat_run */
@@ -89,7 +89,7 @@ void nrv_quality_push_filtered(nrv_quality_t *quality, const int32_t *sample, si
 /* Flags of a window that ends with the last sample. To be called at least once in 2^32 - span samples. */
 uint16_t nrv_quality_flags(nrv_quality_t *quality);
 
-/* sin(2 pi phase / 2^32) times 2^14, off by less than 2: straight lines between 256 values. */
+/* sin(2 pi phase / 2^32) times 32767, off by less than 4: straight lines between 256 values. */
 int32_t nrv_mains_sine(uint32_t phase);
 
 #endif
