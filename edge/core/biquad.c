@@ -25,6 +25,18 @@ typedef char nrv_section_layout_t[offsetof(nrv_section_t, b_shift) == 12 && offs
 #define ERROR_DROPPED_BITS 6
 #define BLOCK_SAMPLES 256 /* stay in the cache from one section to the next */
 
+static inline int32_t rounded(uint64_t sum)
+{
+    const uint64_t half = UINT64_C(1) << (FRACTION_BITS - 1);
+    const uint64_t beyond = UINT64_C(1) << (FRACTION_BITS + 31);
+    /* Nothing to limit: a branch that is foreseen costs less time than limits on the way to the next sample. */
+    if (sum + beyond < 2 * beyond - half)
+        return (int32_t)((int64_t)(sum + half) >> FRACTION_BITS);
+    const int32_t high = nrv_sat32((int64_t)(int32_t)(sum >> 32) * 4);
+    const uint32_t next = ((uint32_t)sum >> (FRACTION_BITS - 1)) + 1u;
+    return nrv_sat32((int64_t)high + (int32_t)(next >> 1));
+}
+
 /* Runs one section over one channel; past: x1, x2, e1, e2, y1, y2. Leaves y1, y2 to the next section, whose x1,
  * x2 they are. `b_shift` is a constant where this is inlined. */
 static inline void run_section(const nrv_section_t *section, int32_t *past, int32_t *signal, size_t samples,
@@ -47,12 +59,9 @@ static inline void run_section(const nrv_section_t *section, int32_t *past, int3
         sum += (uint64_t)(int64_t)((int32_t)below + (int64_t)(w1 * e1 + w2 * e2));
         sum += (uint64_t)((int64_t)c2 * y2);
         sum += (uint64_t)((int64_t)c1 * y1);
-        const uint32_t low = (uint32_t)sum;
-        const int32_t high = nrv_sat32((int64_t)(int32_t)(sum >> 32) * 4);
-        const int32_t next = (int32_t)((low >> FRACTION_BITS) + (low >> (FRACTION_BITS - 1) & 1u));
-        const int32_t y0 = nrv_sat32((int64_t)high + next);
+        const int32_t y0 = rounded(sum);
         e2 = e1;
-        e1 = (int32_t)(low << 2) >> (2 + ERROR_DROPPED_BITS);
+        e1 = (int32_t)((uint32_t)sum << 2) >> (2 + ERROR_DROPPED_BITS);
         x2 = x1;
         x1 = x0;
         y2 = y1;
