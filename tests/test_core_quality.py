@@ -160,15 +160,16 @@ def signals(kind: str, fs: float, hz: float, samples: int, seed: int = 0) -> Flo
     """At unit power, but for the offset."""
     t = np.arange(samples) / fs
     rng = np.random.default_rng(seed)
-    hum = np.sqrt(2) * np.sin(2 * np.pi * hz * t + 1)
-    noise = rng.normal(size=samples)
+    hum: Floats = np.sqrt(2) * np.sin(2 * np.pi * hz * t + 1)
+    noise: Floats = rng.normal(size=samples)
     match kind:
         case "hum":
             return hum
         case "noise":
             return noise
         case "steps":
-            return np.sign(np.sin(2 * np.pi * 1.3 * t)) + 0.1 * noise
+            steps: Floats = np.sign(np.sin(2 * np.pi * 1.3 * t)) + 0.1 * noise
+            return steps
         case _:
             share = float(kind)
             mixed: Floats = np.sqrt(share) * hum + np.sqrt(1 - share) * noise

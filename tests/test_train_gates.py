@@ -1,5 +1,7 @@
 """Gates as people write them, in counts and samples."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -12,7 +14,7 @@ PATH = msgspec.structs.replace(path_of(channels=3, shift=6), uv_per_count=0.5)
 WINDOW_MS = 200.0
 
 
-def gates(path: SignalPath = PATH, **settings: object) -> Gates:
+def gates(path: SignalPath = PATH, **settings: Any) -> Gates:
     return msgspec.convert(settings, GateSettings).gates(path, WINDOW_MS)
 
 
@@ -56,7 +58,7 @@ def test_the_mean_of_mains_is_no_longer_than_a_window() -> None:
         ({"flat_ms": 1e9}, "flat_run must be 0 to"),
     ],
 )
-def test_limits_that_cannot_be_are_named(settings: dict[str, object], message: str) -> None:
+def test_limits_that_cannot_be_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InnervateError, match=message):
         gates(**settings)
 

@@ -117,7 +117,9 @@ def run(
         for decision in pipeline.push(chunk, first):
             label = None if decision.label is None else checked.labels[decision.label]
             if json:
-                print(msgspec.json.encode({**msgspec.to_builtins(decision), "label": label}).decode())
+                facts = {**msgspec.to_builtins(decision), "label": label, "reasons": decision.reasons}
+                print(msgspec.json.encode(facts).decode())
                 continue
             seconds = decision.sample_index / fs_hz
-            print(f"{seconds:10.3f} s  {label or 'no decision':<24} {decision.confidence:.2f}")
+            said = f"{seconds:10.3f} s  {label or 'no decision':<24} {decision.confidence:.2f}"
+            print(f"{said}  {', '.join(decision.reasons)}".rstrip())

@@ -13,7 +13,7 @@ from edge.quality import Gates
 _CORE: Final = HERE.parents[1] / "core"
 _BOARD: Final = "mps2-an386"
 _VALUES: Final = 4000 * 8
-"""Samples times channels of `quality_bench.c`, whose counts are noise of 12 bits: no gate here finds a fault."""
+"""Samples times channels of `quality_bench.c`, whose counts are noise of 12 bits: no gate finds a fault."""
 _MAINS: Final = Gates(0, mains_step=round(0.05 * 2**32), mains_shift=7, mains_share=250)
 GATES: Final = {
     "none": Gates(0),
