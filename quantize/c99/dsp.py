@@ -16,6 +16,8 @@ from quantize.c99.program import Step, Value
 _MAX_BOUND = 1 << 30
 _SHIFTS = range(-23, 0)
 _GROUP = 4  # taps
+_BLOCK = 4  # channels of a depthwise convolution
+_MAX_INT16_TAPS = 256  # int8 whose sum fits int16
 _COLUMN_BYTES = 4 * 2 * _GROUP  # of a group: four columns of int16
 
 
@@ -43,23 +45,34 @@ def _words(values: NDArray[np.int32]) -> NDArray[np.uint32]:
     return values.astype(np.int32).view(np.uint32)
 
 
+def _scales(parameters: Mapping[str, Any]) -> NDArray[np.int32]:
+    """Return multiplier and shift [units, 2] as nrv_dsp_requantize() takes them."""
+    shift = parameters["shift"].astype(np.int32)
+    return np.stack(
+        [parameters["multiplier"], -1 - shift + 256 * (2 * parameters["output_zero"] + 1)], axis=1
+    )
+
+
+def _activation(parameters: Mapping[str, Any]) -> dict[str, Value]:
+    low = parameters["act_min"]
+    return {
+        "cut_below_zero": int(low >= parameters["output_zero"]),
+        "act_min": low,
+        "act_max": parameters["act_max"],
+    }
+
+
 def matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any]) -> dict[str, Value]:
     """Return an `nrv_dsp_matrix_t` of weights [units, taps] and a generic kernel's other parameters."""
     units, odd = len(weights), len(weights) % 2
-    zero, low = parameters["output_zero"], parameters["act_min"]
-    bias, multiplier, shift = (
-        np.pad(np.asarray(parameters[name], np.int32), (0, odd)) for name in ("bias", "multiplier", "shift")
-    )
-    shift = np.where(shift < 0, -1 - shift, 0) + (2 * zero + 1) * 256
-    scales = np.stack([multiplier, shift], axis=1).reshape(-1, 4)
+    bias = np.pad(parameters["bias"], (0, odd))
+    scales = np.pad(_scales(parameters), ((0, odd), (0, 0))).reshape(-1, 4)
     taps = interleaved(weights).reshape(len(scales), -1)
     stream = np.concatenate([_words(bias.reshape(-1, 2)), taps, _words(scales)], axis=1)
     return {
         "units": units,
         "groups": -(-weights.shape[1] // _GROUP),
-        "cut_below_zero": int(low >= zero),
-        "act_min": low,
-        "act_max": parameters["act_max"],
+        **_activation(parameters),
         "stream": stream,
     }
 
@@ -87,12 +100,14 @@ def _conv2d(step: Step) -> Step:
         window |= {"inside_bottom": 1, "inside_right": pixels}
     rows, runs, length = _runs(window, in_c)
     if length % _GROUP and rows * runs > 1:
-        window = {**window, "inside_bottom": 0, "inside_top": 0}
-    inside = (window["inside_bottom"] - window["inside_top"]) * (
-        window["inside_right"] - window["inside_left"]
-    )
+        window = {**window, "inside_bottom": 0}
+    else:
+        # The last group of a window may reach this far beyond it, which must be in the input.
+        beyond = -length % _GROUP
+        reach = (window["kernel_w"] - 1) * window["dilation_w"] + 1 + -(-beyond // in_c)
+        last = (window["in_w"] + window["pad_left"] - reach) // window["stride_w"] + 1
+        window = {**window, "inside_right": min(window["inside_right"], last)}
     groups = -(-taps // _GROUP)
-    whole = inside == window["out_h"] * window["out_w"] and window["out_w"] % 2 == 0
     return replace(
         step,
         kernel="dsp_conv2d",
@@ -101,14 +116,89 @@ def _conv2d(step: Step) -> Step:
             "in_c": in_c,
             "rows": rows,
             "runs": runs,
-            "length": length,
+            "run_groups": -(-length // _GROUP),
             "matrix": matrix(weights.reshape(len(weights), -1), parameters),
         },
-        scratch=groups * _COLUMN_BYTES + (0 if whole else 2 * taps),
+        scratch=groups * _COLUMN_BYTES + taps,
     )
 
 
-_FIT: dict[str, Callable[[Step], Step]] = {"conv2d": _conv2d}
+def _depthwise(step: Step) -> Step:
+    parameters: Mapping[str, Any] = step.parameters
+    in_c, multiplier, window = (parameters[name] for name in ("in_c", "channel_multiplier", "window"))
+    if in_c == 1:
+        weights = parameters["weights"]
+        filters = np.ascontiguousarray(np.moveaxis(weights.reshape(weights.shape[1:]), -1, 0)[..., None])
+        whole = {k: v for k, v in parameters.items() if k != "channel_multiplier"}
+        return _conv2d(replace(step, parameters={**whole, "weights": filters, "out_c": multiplier}))
+    if not _is_exact(step) or in_c < _BLOCK:
+        return step
+    taps = parameters["weights"].reshape(-1, in_c, multiplier)
+    # Input channels of each block, then blocks of output channels [blocks * multiplier, 4].
+    starts = np.minimum(np.arange(0, in_c, _BLOCK), in_c - _BLOCK)
+    sources = starts[:, None, None] + np.arange(_BLOCK)
+    outputs = (sources * multiplier + np.arange(multiplier)[:, None]).reshape(-1, _BLOCK)
+    weights = taps.reshape(len(taps), -1).astype(np.int16).T[outputs].transpose(0, 2, 1)
+    # Channels (0, 2), (1, 3) of a tap.
+    pairs = np.ascontiguousarray(weights[..., [0, 2, 1, 3]]).reshape(len(outputs), -1).view("<u4")
+    bias = parameters["bias"] + window["input_zero"] * taps.reshape(len(taps), -1).sum(axis=0, dtype=np.int32)
+    starts = np.repeat(sources[:, 0, :1], multiplier, axis=0)
+    scales = _scales(parameters)[outputs].reshape(len(outputs), -1)
+    parts = [_words(starts), _words(bias[outputs]), pairs, _words(scales), _words(outputs[:, :1])]
+    stream = np.concatenate(parts, axis=1)
+    # Not folded here: 255 for the largest difference of an input to its zero point.
+    bounds = np.abs(bias) + 255 * np.abs(taps.reshape(len(taps), -1).astype(np.int64)).sum(axis=0)
+    if int(bounds.max()) >= _MAX_BOUND:
+        return step
+    return replace(
+        step,
+        kernel="dsp_depthwise",
+        accumulator_bound=int(bounds.max()),
+        parameters={
+            "window": window,
+            "in_c": in_c,
+            "channel_multiplier": multiplier,
+            **_activation(parameters),
+            "stream_words": stream.size,
+            "stream": stream.astype(np.uint32),
+        },
+        takes_scratch=False,
+        scratch=0,
+    )
+
+
+def _dense(step: Step) -> Step:
+    parameters = dict[str, Any](step.parameters)
+    units, depth = parameters["weights"].shape
+    bias = np.pad(parameters.pop("bias"), (0, units % 2)).reshape(-1, 2)
+    taps = interleaved(parameters.pop("weights")).reshape(len(bias), -1)
+    parameters["stream"] = np.concatenate([_words(bias), taps], axis=1)
+    scratch = -(-depth // _GROUP) * 2 * _GROUP
+    return replace(step, kernel="dsp_dense", parameters=parameters, takes_scratch=True, scratch=scratch)
+
+
+def _pool(step: Step) -> Step:
+    parameters: Mapping[str, Any] = step.parameters
+    window = parameters["window"]
+    taps = window["kernel_h"] * window["kernel_w"]
+    if parameters["channels"] < _BLOCK or taps > _MAX_INT16_TAPS:
+        return step
+    return replace(step, kernel=f"dsp_{step.kernel}")
+
+
+def _mean(step: Step) -> Step:
+    inner: Any = step.parameters["inner"]
+    return step if inner < _BLOCK else replace(step, kernel="dsp_mean")
+
+
+_FIT: dict[str, Callable[[Step], Step]] = {
+    "average_pool": _pool,
+    "conv2d": _conv2d,
+    "dense": _dense,
+    "depthwise": _depthwise,
+    "max_pool": _pool,
+    "mean": _mean,
+}
 
 
 def fit(step: Step) -> Step:

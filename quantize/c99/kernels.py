@@ -48,7 +48,9 @@ class Target:
 _WINDOWED = ("kernels/nrv_window.h", "kernels/nrv_clamp.h", "fixed.h")
 _FLAT = ("kernels/nrv_clamp.h", "fixed.h")
 _DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
-_DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", *_DSP)
+_DSP_COLUMN = ("kernels/nrv_dsp_column.h", *_DSP)
+_DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", *_DSP_COLUMN)
+_DSP_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
 
 
 def _kernel(function: str, source: str, needs: tuple[str, ...], structure: str = "") -> Kernel:
@@ -61,7 +63,7 @@ GENERIC = Family(
         "add": _kernel("add", "add", _FLAT),
         "average_pool": _kernel("average_pool", "pool", _WINDOWED, "nrv_pool_t"),
         "conv2d": _kernel("conv2d", "conv2d", _WINDOWED),
-        "dense": _kernel("dense", "dense", ("kernels/nrv_clamp.h",)),
+        "dense": _kernel("dense", "dense", ("kernels/nrv_clamp.h", "kernels/nrv_scale.h")),
         "depthwise": _kernel("depthwise", "depthwise", _WINDOWED),
         "max_pool": _kernel("max_pool", "pool", _WINDOWED, "nrv_pool_t"),
         "mean": _kernel("mean", "mean", _FLAT),
@@ -75,6 +77,11 @@ DSP = Family(
     {
         **GENERIC.kernels,
         "dsp_conv2d": _kernel("dsp_conv2d", "dsp_conv2d", ("kernels/nrv_window.h", *_DSP_MATRIX)),
+        "dsp_average_pool": _kernel("dsp_average_pool", "dsp_pool", _DSP_POOL, "nrv_pool_t"),
+        "dsp_dense": _kernel("dsp_dense", "dsp_dense", ("kernels/nrv_scale.h", *_DSP_COLUMN)),
+        "dsp_max_pool": _kernel("dsp_max_pool", "dsp_pool", _DSP_POOL, "nrv_pool_t"),
+        "dsp_mean": _kernel("dsp_mean", "dsp_mean", ("kernels/nrv_mean.h", "fixed.h", *_DSP), "nrv_mean_t"),
+        "dsp_depthwise": _kernel("dsp_depthwise", "dsp_depthwise", ("kernels/nrv_window.h", *_DSP)),
     },
     dsp.fit,
 )

@@ -1,14 +1,7 @@
 #include "nrv_dense.h"
 
 #include "nrv_clamp.h"
-
-/* Rounded once, halves away from zero. */
-static int32_t scaled(int32_t acc, uint64_t multiplier, int32_t shift)
-{
-    const uint64_t magnitude = acc < 0 ? (uint64_t)(-(int64_t)acc) : (uint64_t)acc;
-    const int32_t value = (int32_t)((magnitude * multiplier + (UINT64_C(1) << (shift - 1))) >> shift);
-    return acc < 0 ? -value : value;
-}
+#include "nrv_scale.h"
 
 void nrv_dense(const nrv_dense_t *p, const int8_t *input, int8_t *output)
 {
@@ -20,7 +13,7 @@ void nrv_dense(const nrv_dense_t *p, const int8_t *input, int8_t *output)
                 acc += (int32_t)input[i] * (int32_t)weights[i];
             }
             weights += p->depth;
-            const int32_t value = scaled(acc, p->multiplier[unit], p->shift[unit]) + p->output_zero;
+            const int32_t value = nrv_scale_once(acc, p->multiplier[unit], p->shift[unit]) + p->output_zero;
             *output++ = nrv_clamp8(value, p->act_min, p->act_max);
         }
         input += p->depth;

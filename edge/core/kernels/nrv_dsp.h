@@ -22,6 +22,11 @@ static inline uint32_t nrv_load4(const int8_t *from)
     return word;
 }
 
+static inline void nrv_store4(int8_t *to, uint32_t word)
+{
+    memcpy(to, &word, sizeof word);
+}
+
 /* The first `count` (1 to 3) of four bytes, zeros after: nothing beyond them is read. */
 static inline uint32_t nrv_load_some(const int8_t *from, int32_t count)
 {
@@ -57,6 +62,57 @@ static inline uint32_t nrv_odd(uint32_t x)
 #else
     return nrv_even(x >> 8);
 #endif
+}
+
+/* The same, each half plus that of `a`. */
+static inline uint32_t nrv_even_plus(uint32_t a, uint32_t x)
+{
+#ifdef NRV_DSP_ASM
+    uint32_t y;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(y) : "r"(a), "r"(x));
+    return y;
+#else
+    const uint32_t even = nrv_even(x);
+    return ((a + even) & 0xFFFFu) | ((a & 0xFFFF0000u) + (even & 0xFFFF0000u));
+#endif
+}
+
+static inline uint32_t nrv_odd_plus(uint32_t a, uint32_t x)
+{
+#ifdef NRV_DSP_ASM
+    uint32_t y;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(y) : "r"(a), "r"(x));
+    return y;
+#else
+    return nrv_even_plus(a, x >> 8);
+#endif
+}
+
+/* An int8 four times. */
+static inline uint32_t nrv_bytes(int32_t x)
+{
+    return (uint8_t)x * UINT32_C(0x01010101);
+}
+
+/* Of each of four int8 of a and b the higher one. */
+static inline uint32_t nrv_highest4(uint32_t a, uint32_t b)
+{
+    uint32_t y = 0;
+#ifdef NRV_DSP_ASM
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(y) : "r"(a), "r"(b));
+#else
+    for (int i = 0; i < 32; i += 8) {
+        const uint32_t mask = UINT32_C(0xFF) << i;
+        y |= (int8_t)(a >> i & 0xFFu) >= (int8_t)(b >> i & 0xFFu) ? a & mask : b & mask;
+    }
+#endif
+    return y;
+}
+
+/* The lower one: what is not the higher of the complements. */
+static inline uint32_t nrv_lowest4(uint32_t a, uint32_t b)
+{
+    return ~nrv_highest4(~a, ~b);
 }
 
 /* acc + low a * low b + high a * high b. */
@@ -114,5 +170,28 @@ static inline int8_t nrv_dsp_requantize(int32_t acc, int32_t multiplier, int32_t
     const int32_t down = cut_below_zero ? 0 : y >> 31;
     return (int8_t)nrv_halved_sat8((y + down + (shift >> 8) * (int32_t)(UINT32_C(1) << places)) >> places);
 }
+
+#ifdef NRV_DSP_ASM
+
+/* The same in assembly, in place, with what SCALE loads through pointer w: multiplier wa, shift wb, round x. */
+#define NRV_DSP_SCALE                                                                                                  \
+    "ldrd %[wa], %[wb], [%[w]], #8\n\t"                                                                                \
+    "asrs %[x], %[wb], #8\n\t"                                                                                         \
+    "lsls %[x], %[x], %[wb]\n\t"
+#define NRV_DSP_HALVES_AWAY(s)                                                                                         \
+    "lsl %[" s "], %[" s "], #1\n\t"                                                                                   \
+    "smmulr %[" s "], %[" s "], %[wa]\n\t"                                                                             \
+    "add %[" s "], %[" s "], %[" s "], asr #31\n\t"                                                                    \
+    "add %[" s "], %[" s "], %[x]\n\t"                                                                                 \
+    "asr %[" s "], %[" s "], %[wb]\n\t"                                                                                \
+    "ssat %[" s "], #8, %[" s "], asr #1\n\t"
+/* With cut_below_zero. */
+#define NRV_DSP_HALVES_UP(s)                                                                                           \
+    "lsl %[" s "], %[" s "], #1\n\t"                                                                                   \
+    "smmlar %[" s "], %[" s "], %[wa], %[x]\n\t"                                                                       \
+    "asr %[" s "], %[" s "], %[wb]\n\t"                                                                                \
+    "ssat %[" s "], #8, %[" s "], asr #1\n\t"
+
+#endif
 
 #endif

@@ -11,16 +11,19 @@
 #include "nrv_window.h"
 
 typedef struct {
-    nrv_window_t window; /* no window counts as inside where it cannot be read in place */
+    /*
+     * A window that counts as inside is read in place: rows of runs of neighbouring taps, each run a whole number of
+     * groups of four, but for a single run, whose last group may reach beyond the window, not beyond the input.
+     */
+    nrv_window_t window;
     int32_t in_c;
-    /* A window in place: rows of runs of `length` neighbouring taps; length divides by 4 unless there is one run. */
     int32_t rows;
     int32_t runs;
-    int32_t length;
+    int32_t run_groups;
     nrv_dsp_matrix_t matrix;
 } nrv_dsp_conv2d_t;
 
-/* scratch: 4 int16 columns of matrix.groups * 4 taps; after them, unless all windows are inside, two windows. */
+/* scratch: 4 int16 columns of matrix.groups * 4 taps; after them a window. */
 void nrv_dsp_conv2d(const nrv_dsp_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
 #endif

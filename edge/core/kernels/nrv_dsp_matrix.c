@@ -1,7 +1,7 @@
 #include "nrv_dsp_matrix.h"
 
 #include "nrv_clamp.h"
-#include "nrv_dsp.h"
+#include "nrv_dsp_column.h"
 
 /* One unit's outputs from its sums, with what follows the weights in the stream. */
 static int8_t quantized(int32_t acc, const uint32_t *scale, int32_t cut_below_zero)
@@ -13,25 +13,13 @@ static int8_t quantized(int32_t acc, const uint32_t *scale, int32_t cut_below_ze
 static void multiply_one(const nrv_dsp_matrix_t *m, const uint32_t *column, int32_t step, int8_t *output)
 {
     const uint32_t *w = m->stream;
-    for (int32_t unit = 0; unit < m->units; unit += 2) {
-        int32_t a = (int32_t)w[0];
-        int32_t b = (int32_t)w[1];
-        const uint32_t *x = column;
-        w += 2;
-        for (int32_t group = m->groups; group > 0; group--, w += 2) {
-            const uint32_t even = x[0];
-            const uint32_t odd = x[step];
-            x += 2 * step;
-            a = nrv_dual_mul_add(nrv_even(w[0]), even, a);
-            b = nrv_dual_mul_add(nrv_odd(w[0]), even, b);
-            a = nrv_dual_mul_add(nrv_even(w[1]), odd, a);
-            b = nrv_dual_mul_add(nrv_odd(w[1]), odd, b);
-        }
-        output[unit] = quantized(a, w, m->cut_below_zero);
+    for (int32_t unit = 0; unit < m->units; unit += 2, w += 4) {
+        const nrv_two_sums_t sums = nrv_dot_two(w, column, step, m->groups);
+        w += 2 + 2 * m->groups;
+        output[unit] = quantized(sums.a, w, m->cut_below_zero);
         if (unit + 1 < m->units) {
-            output[unit + 1] = quantized(b, w + 2, m->cut_below_zero);
+            output[unit + 1] = quantized(sums.b, w + 2, m->cut_below_zero);
         }
-        w += 4;
     }
 }
 
@@ -52,24 +40,6 @@ static void multiply_one(const nrv_dsp_matrix_t *m, const uint32_t *column, int3
     "smlad %[b2], %[wb], %[x], %[b2]\n\t"                                                                              \
     "smlad %[a3], %[wa], %[y], %[a3]\n\t"                                                                              \
     "smlad %[b3], %[wb], %[y], %[b3]\n\t"
-
-/* nrv_dsp_requantize() with multiplier wa, shift wb, rounding constant x. */
-#define SCALE                                                                                                          \
-    "ldrd %[wa], %[wb], [%[w]], #8\n\t"                                                                                \
-    "asrs %[x], %[wb], #8\n\t"                                                                                         \
-    "lsls %[x], %[x], %[wb]\n\t"
-#define HALVES_AWAY(s)                                                                                                 \
-    "lsl %[" s "], %[" s "], #1\n\t"                                                                                   \
-    "smmulr %[" s "], %[" s "], %[wa]\n\t"                                                                             \
-    "add %[" s "], %[" s "], %[" s "], asr #31\n\t"                                                                    \
-    "add %[" s "], %[" s "], %[x]\n\t"                                                                                 \
-    "asr %[" s "], %[" s "], %[wb]\n\t"                                                                                \
-    "ssat %[" s "], #8, %[" s "], asr #1\n\t"
-#define HALVES_UP(s)                                                                                                   \
-    "lsl %[" s "], %[" s "], #1\n\t"                                                                                   \
-    "smmlar %[" s "], %[" s "], %[wa], %[x]\n\t"                                                                       \
-    "asr %[" s "], %[" s "], %[wb]\n\t"                                                                                \
-    "ssat %[" s "], #8, %[" s "], asr #1\n\t"
 
 /* A missing unit b is written where unit a follows. */
 #define STORE(a, b)                                                                                                    \
@@ -110,12 +80,16 @@ static void multiply_four(const nrv_dsp_matrix_t *m, const uint32_t *columns, in
         "ldr %[x], %[halves_up]\n\t"
         "cmp %[x], #0\n\t"
         "bne 3f\n\t"
-        SCALE HALVES_AWAY("a0") HALVES_AWAY("a1") HALVES_AWAY("a2") HALVES_AWAY("a3")
-        SCALE HALVES_AWAY("b0") HALVES_AWAY("b1") HALVES_AWAY("b2") HALVES_AWAY("b3")
+        NRV_DSP_SCALE NRV_DSP_HALVES_AWAY("a0") NRV_DSP_HALVES_AWAY("a1")
+        NRV_DSP_HALVES_AWAY("a2") NRV_DSP_HALVES_AWAY("a3")
+        NRV_DSP_SCALE NRV_DSP_HALVES_AWAY("b0") NRV_DSP_HALVES_AWAY("b1")
+        NRV_DSP_HALVES_AWAY("b2") NRV_DSP_HALVES_AWAY("b3")
         "b 4f\n"
         "3:\n\t"
-        SCALE HALVES_UP("a0") HALVES_UP("a1") HALVES_UP("a2") HALVES_UP("a3")
-        SCALE HALVES_UP("b0") HALVES_UP("b1") HALVES_UP("b2") HALVES_UP("b3")
+        NRV_DSP_SCALE NRV_DSP_HALVES_UP("a0") NRV_DSP_HALVES_UP("a1")
+        NRV_DSP_HALVES_UP("a2") NRV_DSP_HALVES_UP("a3")
+        NRV_DSP_SCALE NRV_DSP_HALVES_UP("b0") NRV_DSP_HALVES_UP("b1")
+        NRV_DSP_HALVES_UP("b2") NRV_DSP_HALVES_UP("b3")
         "4:\n\t"
         "ldr %[at], %[output]\n\t"
         "ldr %[wa], %[left]\n\t"

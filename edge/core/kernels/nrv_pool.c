@@ -2,28 +2,6 @@
 
 #include "nrv_clamp.h"
 
-/* The part of the window at (y, x) that lies inside the input. */
-typedef struct {
-    const int8_t *taps;
-    int32_t rows;
-    int32_t columns;
-} nrv_inside_t;
-
-static nrv_inside_t inside(const nrv_pool_t *p, const int8_t *input, int32_t y, int32_t x)
-{
-    const nrv_window_t *w = &p->window;
-    int32_t top = y * w->stride_h - w->pad_top;
-    int32_t left = x * w->stride_w - w->pad_left;
-    int32_t bottom = top + w->kernel_h;
-    int32_t right = left + w->kernel_w;
-    top = top < 0 ? 0 : top;
-    left = left < 0 ? 0 : left;
-    bottom = bottom > w->in_h ? w->in_h : bottom;
-    right = right > w->in_w ? w->in_w : right;
-    const nrv_inside_t part = {input + (top * w->in_w + left) * p->channels, bottom - top, right - left};
-    return part;
-}
-
 void nrv_average_pool(const nrv_pool_t *p, const int8_t *input, int8_t *output)
 {
     const nrv_window_t *w = &p->window;
@@ -31,7 +9,7 @@ void nrv_average_pool(const nrv_pool_t *p, const int8_t *input, int8_t *output)
     for (int32_t batch = 0; batch < w->batches; batch++) {
         for (int32_t y = 0; y < w->out_h; y++) {
             for (int32_t x = 0; x < w->out_w; x++) {
-                const nrv_inside_t part = inside(p, input, y, x);
+                const nrv_pool_part_t part = nrv_pool_inside(p, input, y, x);
                 const int32_t count = part.rows * part.columns;
                 for (int32_t c = 0; c < p->channels; c++) {
                     int32_t sum = 0;
@@ -57,7 +35,7 @@ void nrv_max_pool(const nrv_pool_t *p, const int8_t *input, int8_t *output)
     for (int32_t batch = 0; batch < w->batches; batch++) {
         for (int32_t y = 0; y < w->out_h; y++) {
             for (int32_t x = 0; x < w->out_w; x++) {
-                const nrv_inside_t part = inside(p, input, y, x);
+                const nrv_pool_part_t part = nrv_pool_inside(p, input, y, x);
                 for (int32_t c = 0; c < p->channels; c++) {
                     int32_t highest = INT8_MIN;
                     for (int32_t row = 0; row < part.rows; row++) {

@@ -1,0 +1,67 @@
+#include "nrv_dsp_pool.h"
+
+#include "nrv_clamp.h"
+#include "nrv_dsp.h"
+
+enum { BLOCK = 4 /* channels; the last four overlap those before where they do not divide */ };
+
+static void mean_of_four(const nrv_pool_t *p, const nrv_pool_part_t *part, int32_t c, int8_t *output)
+{
+    const int32_t row_step = (p->window.in_w - part->columns) * p->channels;
+    const int8_t *tap = part->taps + c;
+    uint32_t even = 0;
+    uint32_t odd = 0;
+    for (int32_t row = part->rows; row > 0; row--, tap += row_step) {
+        for (int32_t column = part->columns; column > 0; column--, tap += p->channels) {
+            const uint32_t x = nrv_load4(tap);
+            even = nrv_even_plus(even, x);
+            odd = nrv_odd_plus(odd, x);
+        }
+    }
+    const int32_t sums[BLOCK] = {(int16_t)(even & 0xFFFFu), (int16_t)(odd & 0xFFFFu), (int16_t)(even >> 16),
+                                 (int16_t)(odd >> 16)};
+    const int32_t count = part->rows * part->columns;
+    for (int32_t i = 0; i < BLOCK; i++) {
+        const int32_t mean = (sums[i] > 0 ? sums[i] + count / 2 : sums[i] - count / 2) / count;
+        output[c + i] = nrv_clamp8(mean, p->act_min, p->act_max);
+    }
+}
+
+static void highest_of_four(const nrv_pool_t *p, const nrv_pool_part_t *part, int32_t c, int8_t *output)
+{
+    const int32_t row_step = (p->window.in_w - part->columns) * p->channels;
+    const int8_t *tap = part->taps + c;
+    uint32_t highest = nrv_bytes(p->act_min);
+    for (int32_t row = part->rows; row > 0; row--, tap += row_step) {
+        for (int32_t column = part->columns; column > 0; column--, tap += p->channels) {
+            highest = nrv_highest4(highest, nrv_load4(tap));
+        }
+    }
+    nrv_store4(output + c, nrv_lowest4(highest, nrv_bytes(p->act_max)));
+}
+
+static inline void pool(const nrv_pool_t *p, const int8_t *input, int8_t *output,
+                        void (*four)(const nrv_pool_t *, const nrv_pool_part_t *, int32_t, int8_t *))
+{
+    const nrv_window_t *w = &p->window;
+    for (int32_t batch = 0; batch < w->batches; batch++, input += w->in_h * w->in_w * p->channels) {
+        for (int32_t y = 0; y < w->out_h; y++) {
+            for (int32_t x = 0; x < w->out_w; x++, output += p->channels) {
+                const nrv_pool_part_t part = nrv_pool_inside(p, input, y, x);
+                for (int32_t c = 0; c < p->channels; c += BLOCK) {
+                    four(p, &part, nrv_min(c, p->channels - BLOCK), output);
+                }
+            }
+        }
+    }
+}
+
+void nrv_dsp_average_pool(const nrv_pool_t *p, const int8_t *input, int8_t *output)
+{
+    pool(p, input, output, mean_of_four);
+}
+
+void nrv_dsp_max_pool(const nrv_pool_t *p, const int8_t *input, int8_t *output)
+{
+    pool(p, input, output, highest_of_four);
+}
