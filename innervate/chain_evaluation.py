@@ -114,7 +114,7 @@ def evaluate_chain(
     """
     plan = task.plan(dataset, protocol)
     plan = shortened(plan) if fast else plan
-    corpus = Corpus(dataset, data)
+    corpus = Corpus(dataset, data, plan.resample_hz)
     splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions, seed)
     common: nn.Module | None = None
     results = []

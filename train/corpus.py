@@ -8,6 +8,7 @@ import msgspec
 from edge.errors import InnervateError
 from train import readers
 from train.recording import Recording
+from train.resample import resample
 
 CACHE_BYTES = 512 * 1024 * 1024
 """Signals kept in memory; what is beyond is read from disk again each time."""
@@ -27,13 +28,15 @@ class Corpus:
     Args:
         dataset: name of a reader.
         path: where the files are; None for a simulated data set.
+        resample_hz: rate to bring all recordings to (`train.resample`); None leaves them as they are.
 
     Raises:
-        InnervateError: the path is missing where one is needed, or a file is malformed.
+        InnervateError: the path is missing where one is needed, a file is malformed, or a rate has no simple
+            ratio to that asked for.
     """
 
-    def __init__(self, dataset: str, path: Path | None) -> None:
-        self.dataset, self.path = dataset, path
+    def __init__(self, dataset: str, path: Path | None, resample_hz: float | None = None) -> None:
+        self.dataset, self.path, self.resample_hz = dataset, path, resample_hz
         self._reader = readers.get(dataset)
         if self._reader.NEEDS_DATA and path is None:
             raise InnervateError(
@@ -43,8 +46,7 @@ class Corpus:
             raise InnervateError("No such file or folder", str(path), "Give the folder of a data set")
         self._cache: list[Recording] | None = []
         keys, cached = [], 0
-        for recording in self._reader.read(path):
-            recording.validate()
+        for recording in self._read():
             keys.append(RecordingKey(recording.id, recording.subject, recording.session))
             cached += recording.signals.nbytes
             if cached > CACHE_BYTES:
@@ -57,6 +59,11 @@ class Corpus:
             )
         self.keys = tuple(keys)
 
+    def _read(self) -> Iterator[Recording]:
+        for recording in self._reader.read(self.path):
+            recording.validate()
+            yield recording if self.resample_hz is None else resample(recording, self.resample_hz)
+
     def recordings(self, ids: Collection[str]) -> Iterator[Recording]:
         """Yield the recordings of these ids in the corpus' order."""
         wanted = frozenset(ids)
@@ -67,5 +74,5 @@ class Corpus:
                 str(self.path or self.dataset),
                 "Use the data the run was trained on",
             )
-        source = self._cache if self._cache is not None else self._reader.read(self.path)
+        source = self._cache if self._cache is not None else self._read()
         return (recording for recording in source if recording.id in wanted)

@@ -95,7 +95,8 @@ def evaluate_task(
     """
     settled = task if isinstance(task, Task) else load(task)
     plan = settled.plan(dataset, protocol, model)
-    return cross_validate(shortened(plan) if fast else plan, Corpus(dataset, data_path), seed, progress)
+    corpus = Corpus(dataset, data_path, plan.resample_hz)
+    return cross_validate(shortened(plan) if fast else plan, corpus, seed, progress)
 
 
 def cross_validate(plan: Plan, corpus: Corpus, seed: int, progress: Progress | None = None) -> Evaluation:

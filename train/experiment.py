@@ -76,7 +76,9 @@ class Experiment:
             settings.hop_ms,
             settings.montage,
         )
-        path = msgspec.structs.replace(path, gates=settings.gates.gates(path, settings.window_ms))
+        path = msgspec.structs.replace(
+            path, gates=settings.gates.gates(path, settings.window_ms), gain_control=settings.gain_control
+        )
         delay = budget(path, plan.decision)
         if plan.delay is not None and delay.mean_ms > plan.delay.limit_ms:
             raise InnervateError(
@@ -157,7 +159,9 @@ class Experiment:
     def _cut_to_train(self, ids: Collection[str], path: SignalPath) -> WindowSet:
         """Windows at the hop of training, without the start of each annotation that training leaves out."""
         settings = self.plan.signal_path
-        hop_ms = settings.train_hop_ms if settings.train_hop_ms is not None else settings.hop_ms
+        hop_ms = settings.train_hop_ms
+        if hop_ms is None or path.gain_control is not None:
+            hop_ms = settings.hop_ms
         dense = msgspec.structs.replace(path, hop=samples(hop_ms, path.filtered_hz))
         skip = round(settings.train_skip_ms * path.fs_hz / 1000)
         return cut(self.corpus.recordings(ids), dense, self.plan.classes, skip)

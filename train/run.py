@@ -124,7 +124,8 @@ class Run:
             InnervateError: they are not there any more, or are malformed.
         """
         record = self.record
-        corpus = Corpus(record.plan.dataset, None if record.data_path is None else Path(record.data_path))
+        path = None if record.data_path is None else Path(record.data_path)
+        corpus = Corpus(record.plan.dataset, path, record.plan.resample_hz)
         return Experiment(record.plan, corpus, record.split, record.seed)
 
     def model(self) -> nn.Module:
@@ -200,7 +201,7 @@ def train(
     report = progress or (lambda stage, done, total: None)
 
     report("read", 0, 1)
-    corpus = Corpus(dataset, data_path)
+    corpus = Corpus(dataset, data_path, plan.resample_hz)
     splits = make_splits(plan.protocol, corpus.keys, plan.train_sessions, plan.test_sessions, seed)
     experiment = Experiment(plan, corpus, _choose(splits, fold, subject, corpus), seed)
     report("read", 1, 1)

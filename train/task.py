@@ -13,9 +13,11 @@ import msgspec
 from edge.decision import DecisionRule
 from edge.errors import InnervateError
 from edge.filters import Filter
+from edge.gain import GainControl
 from train import readers
 from train.gates import GateSettings
 from train.montage import fit_montage
+from train.resample import factors
 from train.settings import FitSettings
 from train.splits import PROTOCOLS, Protocol
 
@@ -39,6 +41,8 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         scale: one for each channel, or one for all channels of the band together.
         scale_per_subject: whether a subject with training recordings gets a scale from them alone.
         gates: which windows are not fit to decide on.
+        gain_control: follows a signal that grows or fades over minutes; None keeps the scale. Training
+            windows then have the device's hop, for the gain moves with each window.
     """
 
     window_ms: float
@@ -51,6 +55,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     scale: Literal["channel", "band"] = "channel"
     scale_per_subject: bool = False
     gates: GateSettings = GateSettings()
+    gain_control: GainControl | None = None
 
 
 class DelayLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +74,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         protocol: how recordings are split.
         labels: class names, in the order of the model's outputs.
         classes: class index of each label of the reader that takes part.
-        fs_hz, channels, counts_bits: of the data set.
+        fs_hz, channels, counts_bits: of the data set; `fs_hz` is `resample_hz` where that is given.
+        resample_hz: rate of the device's converter, to which recordings are resampled; None keeps theirs.
         train_sessions, test_sessions: for splits within a subject.
         signal_path: what the path is designed from.
         model: name of the network.
@@ -87,6 +93,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     labels: tuple[str, ...]
     classes: dict[str, int]
     fs_hz: float
+    resample_hz: float | None = None
     channels: tuple[str, ...]
     counts_bits: int
     train_sessions: tuple[str, ...]
@@ -122,6 +129,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     signal_path: PathSettings
     model: str
     model_params: dict[str, Any] = {}
+    resample_hz: float | None = None
     fit: FitSettings = FitSettings()
     personal: FitSettings | None = None
     decision: DecisionRule = DecisionRule()
@@ -193,6 +201,9 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise InnervateError(
                 f"The task's settings do not fit: {error}", where, "Correct the file"
             ) from None
+        if plan.resample_hz is not None:
+            factors(plan.fs_hz, plan.resample_hz)
+            plan = msgspec.structs.replace(plan, fs_hz=plan.resample_hz)
         _check(plan, where)
         return plan
 

@@ -65,7 +65,7 @@ def counts_for(path: SignalPath, recording: Recording) -> NDArray[np.int32]:
         raise InnervateError(
             f"Sampled at {recording.fs_hz:g} Hz, the signal path is for {path.fs_hz:g} Hz",
             recording.id,
-            "Use recordings of that rate",
+            "Use recordings of that rate, or set resample_hz in the task file",
         )
     if recording.counts_bits > path.counts_bits:
         raise InnervateError(
