@@ -26,7 +26,7 @@ SOFTMAX_MAX_DEPTH = 511
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 # Constants may be shared, as by the steps of an unrolled loop; beyond this, work would no longer be in
 # proportion to the file.
-MAX_CONSTANT_USE = 1 << 30  # bytes
+MAX_CONSTANT_USE = 1 << 27  # bytes
 # Far above any model for a microcontroller; placing tensors takes time that grows with the square of it.
 MAX_OPERATORS = 1 << 12
 _STATIC = "Export the model with fixed shapes, batch included"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from edge.errors import InnervateError
 from quantize.c99.lowering import lower
 from quantize.inspect import inspect
-from quantize.tflite_model import ConvOptions
-from quantize.tflite_reader import read_model
+from quantize.tflite_model import ConvOptions, LstmOptions
+from quantize.tflite_reader import read_file, read_model
 from tests.random_graphs import random_graph
 from tests.tflite_maker import SAME, Maker
 
@@ -89,10 +89,18 @@ def test_unsupported_operator_is_named_with_its_position() -> None:
     assert "SOFTMAX" in message
 
 
-def test_recurrent_anchor_is_refused_by_its_operator(anchors: Path) -> None:
-    message = unsupported((anchors / "lstm.tflite").read_bytes())
-    assert "Unsupported operator UNIDIRECTIONAL_SEQUENCE_LSTM" in message
-    assert "operator 1 of" in message
+def test_fused_lstm_is_carried_whole(anchors: Path) -> None:
+    data = (anchors / "lstm.tflite").read_bytes()
+    lstm, truth = (
+        read_file(data).operators[0],
+        schema.ModelT.InitFromPackedBuf(data).subgraphs[0].operators[0],
+    )
+    assert lstm.name == "UNIDIRECTIONAL_SEQUENCE_LSTM"
+    assert lstm.intermediates == tuple(truth.intermediates)
+    assert lstm.options == LstmOptions("TANH", truth.builtinOptions.cellClip, 0.0, False)
+    model = read_file(data)
+    assert [model.tensors[i].variable for i in lstm.inputs[18:20]] == [True, True]
+    assert model.tensors[lstm.inputs[19]].dtype == "INT16"
 
 
 def _tensor(index: int, **changes: object) -> Callable[[Maker], None]:
@@ -168,6 +176,23 @@ def _operator(**changes: object) -> Callable[[Maker], None]:
 )
 def test_broken_rules_are_sentences(change: Callable[[Maker], None], sentence: str) -> None:
     assert sentence in unsupported(conv_file(change))
+
+
+def test_limits_of_the_compiler() -> None:
+    maker = Maker()
+    at = maker.input((1, 4), 1 / 256, -128)
+    for _ in range(4097):
+        at = maker.operator("SOFTMAX", [at], maker.tensor((1, 4), 1 / 256, -128), beta=1.0)
+    many = maker.finish(at)
+    assert len(read_file(many).operators) == 4097
+    assert "more than 4,096" in unsupported(many)
+
+    maker = Maker()
+    at = maker.input((1, 512), 1.0, 0)
+    weights = maker.constant(np.zeros((512, 512), np.int8), 1.0)
+    for _ in range(513):  # 128 MiB and a little of weights, all in one buffer
+        at = maker.operator("FULLY_CONNECTED", [at, weights], maker.tensor((1, 512), 1.0, 0))
+    assert "more than 134,217,728 bytes of constants" in unsupported(maker.finish(at))
 
 
 def test_overflow_is_refused_with_its_layer() -> None:
