@@ -6,6 +6,9 @@
 
 enum { STAGES_MAX = 4, CHANNELS_MAX = 9, LENGTH_MAX = 24 };
 
+static const uint16_t QUALITY_FLAGS = NRV_FLAG_SATURATED | NRV_FLAG_FLAT | NRV_FLAG_SLOPE | NRV_FLAG_AMPLITUDE |
+                                      NRV_FLAG_MAINS | NRV_FLAG_LEAD_OFF;
+
 /* The absolute weights of one sum must add up to less than this. */
 static const uint64_t WEIGHTS_SUM = UINT64_C(1) << 32;
 
@@ -81,6 +84,22 @@ static nrv_stage_t stage(uint8_t channels)
     return s;
 }
 
+/* Each off half of the time. */
+static nrv_gates_t gates(unsigned counts_bits)
+{
+    const uint32_t top = UINT32_MAX >> (32 - counts_bits);
+    return (nrv_gates_t){.saturated_run = random_below(2) ? 1 + random_below(5) : 0,
+                         .flat_run = random_below(2) ? 2 + random_below(8) : 0,
+                         .flat_range = random_below(2) ? random_below(8) : 0,
+                         .slope = random_below(2) ? (uint32_t)random_64() & top : 0,
+                         .amplitude = random_below(2) ? (uint32_t)random_int32() & INT32_MAX : 0,
+                         .mains_step = random_below(2) ? (uint32_t)random_64() >> 1 : 0,
+                         .lead_mask = random_below(2) ? UINT32_MAX : UINT32_C(1) << random_below(3),
+                         .inform = (uint16_t)(random_below(2) ? 0 : random_64() & QUALITY_FLAGS),
+                         .mains_shift = (uint8_t)(3 + random_below(8)),
+                         .mains_share = (uint8_t)(1 + random_below(255))};
+}
+
 nrv_path_config_t *setup_path(void)
 {
     nrv_path_config_t *config = random_memory(sizeof *config);
@@ -106,7 +125,7 @@ nrv_path_config_t *setup_path(void)
                                   .window = window,
                                   .hop = 1 + random_below(window),
                                   .decimation = decimation,
-                                  .gates = {.saturated_run = 1 + random_below(5)},
+                                  .gates = gates(bits),
                                   .channels = channels,
                                   .outputs = outputs,
                                   .width = width,
@@ -143,11 +162,27 @@ nrv_rule_t setup_rule(void)
                         .min_votes = (uint8_t)(1 + random_below(votes))};
 }
 
-int32_t setup_count(const nrv_path_config_t *config)
+static int32_t some_count(const nrv_path_config_t *config)
 {
     if (random_below(8) == 0)
         return random_int32();
     const unsigned unused = 32u - config->counts_bits;
     const int32_t count = (int32_t)random_64() >> unused;
     return random_below(6) ? count / 3 : count < 0 ? INT32_MIN >> unused : INT32_MAX >> unused;
+}
+
+void setup_counts(const nrv_path_config_t *config, size_t samples, int32_t *counts)
+{
+    const size_t channels = config->channels;
+    const unsigned unused = 32u - config->counts_bits, flavour = random_below(3);
+    const int32_t top = INT32_MAX >> unused;
+    for (size_t i = 0; i < samples * channels; i++) {
+        const int32_t tone = nrv_mains_sine((uint32_t)(i / channels) * config->gates.mains_step);
+        if (flavour == 0 || i < channels || random_below(30) == 0)
+            counts[i] = some_count(config);
+        else if (flavour == 1)
+            counts[i] = (int32_t)((uint32_t)counts[i - channels] + (uint32_t)random_within(3));
+        else
+            counts[i] = (int32_t)((int64_t)top * tone >> 15) + random_within(1);
+    }
 }

@@ -10,7 +10,8 @@ void setup_free(nrv_path_config_t *config);
 
 nrv_rule_t setup_rule(void);
 
-/* A count that the configuration may meet: within the converter's range, at its limits, beyond. */
-int32_t setup_count(const nrv_path_config_t *config);
+/* Fills counts[samples][channels]: within the converter's range, at its limits, beyond; or nearly constant; or a
+ * tone of the mains. */
+void setup_counts(const nrv_path_config_t *config, size_t samples, int32_t *counts);
 
 #endif

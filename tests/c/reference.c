@@ -119,18 +119,16 @@ static int8_t scaled(int32_t value, int32_t multiplier, int right_shift)
     return (int8_t)limited(reference_requantize(value, multiplier, -right_shift), INT8_MIN, INT8_MAX);
 }
 
-void reference_run(const nrv_path_config_t *config, const int32_t *counts, size_t samples, reference_run_t *run)
+void reference_run(const nrv_path_config_t *config, const int32_t *counts, const uint32_t *lead_off, size_t samples,
+                   reference_run_t *run)
 {
     const wide_t top = (wide_t)1 << (config->counts_bits - 1);
     size_t channels = config->channels, rows = samples;
     int32_t *x = random_memory(samples * channels * sizeof *x);
     run->samples = samples;
-    run->at_limit = random_memory(samples);
     for (size_t n = 0; n < samples; n++) {
-        run->at_limit[n] = 0;
         for (size_t c = 0; c < channels; c++) {
             const wide_t count = limited(counts[n * channels + c], -top, top - 1);
-            run->at_limit[n] |= count == -top || count == top - 1;
             x[n * channels + c] = (int32_t)(count * ((wide_t)1 << config->shift));
         }
     }
@@ -147,13 +145,15 @@ void reference_run(const nrv_path_config_t *config, const int32_t *counts, size_
     run->scaled = random_memory(rows * channels);
     for (size_t i = 0; i < rows * channels; i++)
         run->scaled[i] = scaled(x[i], config->multiplier[i % channels], config->right_shift[i % channels]);
+    run->violations = random_memory(samples * sizeof *run->violations);
+    reference_violations(config, counts, lead_off, run);
 }
 
 void reference_free(reference_run_t *run)
 {
     free(run->filtered);
     free(run->scaled);
-    free(run->at_limit);
+    free(run->violations);
 }
 
 int reference_gives(const nrv_path_config_t *config, size_t place)
@@ -170,18 +170,6 @@ int reference_completes(const nrv_path_config_t *config, size_t place)
 const int8_t *reference_window(const nrv_path_config_t *config, const reference_run_t *run, size_t place)
 {
     return run->scaled + (place / config->decimation + 1 - config->window) * config->outputs;
-}
-
-int reference_saturated(const nrv_path_config_t *config, const reference_run_t *run, size_t place)
-{
-    const size_t span = (size_t)config->window * config->decimation;
-    size_t on_end = 0;
-    for (size_t n = 0; n <= place; n++) {
-        on_end = run->at_limit[n] ? on_end + 1 : 0;
-        if (on_end >= config->gates.saturated_run && n + span > place)
-            return 1;
-    }
-    return 0;
 }
 
 uint8_t reference_decide(const nrv_rule_t *rule, const int8_t *output, uint16_t quality, const uint8_t *votes,

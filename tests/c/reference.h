@@ -14,11 +14,12 @@ typedef struct {
     size_t filtered_count;
     int32_t *filtered; /* [filtered_count][outputs] */
     int8_t *scaled;    /* the same as int8 */
-    uint8_t *at_limit; /* [samples] */
+    uint16_t *violations; /* [samples], NRV_FLAG_ bits of the gates */
 } reference_run_t;
 
-/* Makes a run of counts[samples][channels]; freed by the other. */
-void reference_run(const nrv_path_config_t *config, const int32_t *counts, size_t samples, reference_run_t *run);
+/* Makes a run of counts[samples][channels] and lead_off[samples]; freed by the other. */
+void reference_run(const nrv_path_config_t *config, const int32_t *counts, const uint32_t *lead_off, size_t samples,
+                   reference_run_t *run);
 void reference_free(reference_run_t *run);
 
 /* Whether the sample at this place gives a filtered sample; completes a window. */
@@ -28,8 +29,11 @@ int reference_completes(const nrv_path_config_t *config, size_t place);
 /* The window completed at this place, int8 [window][outputs]. */
 const int8_t *reference_window(const nrv_path_config_t *config, const reference_run_t *run, size_t place);
 
-/* Whether `saturated_run` samples on end at the converter's limits end within that window. */
-int reference_saturated(const nrv_path_config_t *config, const reference_run_t *run, size_t place);
+/* reference_quality.c: fills in a run's violations, from all else of it; the flags of the window that ends at
+ * this place. */
+void reference_violations(const nrv_path_config_t *config, const int32_t *counts, const uint32_t *lead_off,
+                          reference_run_t *run);
+uint16_t reference_quality(const nrv_path_config_t *config, const reference_run_t *run, size_t place);
 
 /* The decision from output[classes], given the labels that the windows before it voted for, newest last
  * (NRV_NO_LABEL: did not vote). Sets label, confidence, flags; returns the vote of this window. */
