@@ -22,7 +22,7 @@ _COUNTS_BITS: Final = 24
 _SHIFT: Final = 6
 
 # (samples per call, channels): what a device gets from its converter, and blocks of a recording.
-_DEVICE_CALLS: Final = ((64, 1), (1, 1), (1, 8))
+_DEVICE_CALLS: Final = ((64, 1), (64, 8), (1, 1), (1, 8))
 _DEVICE_SECTIONS: Final = (2, 4)
 _DEVICE_VALUES: Final = 8192
 """Values of signal that a count is the mean of."""
@@ -36,7 +36,7 @@ _ROUND_SECONDS: Final = 0.004
 
 @dataclass(frozen=True)
 class DeviceRow:
-    """Instructions per sample and section, counted under emulation; None for peers that did not run."""
+    """Instructions per sample and section, calls included, counted under emulation; None: peer not run."""
 
     samples: int
     channels: int

@@ -4,15 +4,14 @@
  * there are. So coefficients come in groups (LDM, LDRD) into registers that are free just then, and each new
  * value goes where the oldest one was: nothing is moved.
  *
- * Two ways through: blocks of one channel go section by section, through loops that do two samples a turn; all
- * else goes value by value, each through all sections. Both give the same integers.
+ * Two ways through: blocks go channel by channel and section by section, through loops that do two samples a
+ * turn; a few samples go value by value, each through all sections. Both give the same integers.
  */
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && !defined(NRV_PORTABLE)
 #if __ARM_ARCH_PROFILE == 'M'
 
     .syntax unified
     .thumb
-    .text
 
 /* From the finished sum lo, hi to the output y and the error e; `rest` keeps what it needs of the section's
  * state between error and output. QADD and QDADD are 4 hi limited; LSRS leaves the rounding bit in carry. */
@@ -32,17 +31,29 @@
     asr \hi, \hi, #\bits
 .endm
 
-/* Of a sample in the block loops: r0 signal, r1 turns left, r2 lo, r3 hi, r10 and r11 a pair of coefficients,
- * r12 c_low, lr b2; on the stack b0, b1, c1, c2, w1, w2. Arguments are the registers of the past; x0 goes where
- * x2 was, y0 where y2, e0 where e2. */
+/* Words on the stack: the block loops' own; what is pushed here, {r0-r12, lr}; what the caller pushed. */
+.equ END, 24        /* after the coefficients: where the channel ends */
+.equ STRIDE, 28
+.equ SECTION, 32    /* the next one, and how many are left */
+.equ OWN, 40
+
+.equ SECTIONS, 0    /* and their number */
+.equ CHANNELS, 8
+.equ STATE, 12
+.equ SAMPLES, 48
+.equ SIGNAL, 56
+
+/* Of a sample in the block loops: r0 signal, r1 bytes to the channel's next sample, r2 lo, r3 hi, r10 and r11 a
+ * pair of coefficients, r12 c_low, lr b2; on the stack b0, b1, c1, c2, w1, w2. Arguments are the place of the
+ * sample and the registers of the past; x0 goes where x2 was, y0 where y2, e0 where e2. */
 .macro add_pair one, two
     smlal r2, r3, \one, r10
     smlal r2, r3, \two, r11
 .endm
 
-.macro add_b x1, x2
+.macro add_b at, x1, x2
     smlal r2, r3, \x2, lr
-    ldr \x2, [r0]
+    ldr \x2, [\at]
     smlal r2, r3, \x2, r10
     smlal r2, r3, \x1, r11
 .endm
@@ -53,15 +64,22 @@
     asr r3, r2, #31
 .endm
 
-.macro end e2, y2
+.macro end at, e2, y2
     round \y2, \e2, r2, r3
-    str \y2, [r0], #4
+    str \y2, [\at]
 .endm
 
-.macro sample_shifted bits, x1, x2, e1, e2, y1, y2
+.macro turn_from loop
+    ldr r2, [sp, #END]
+    add r0, r0, r1, lsl #1
+    cmp r0, r2
+    bne \loop
+.endm
+
+.macro sample_shifted at, bits, x1, x2, e1, e2, y1, y2
     ldrd r10, r11, [sp, #0]
     smull r2, r3, \x2, lr
-    ldr \x2, [r0]
+    ldr \x2, [\at]
     smlal r2, r3, \x2, r10
     smlal r2, r3, \x1, r11
     smulwb r10, \y1, r12
@@ -73,25 +91,16 @@
     add_pair \y1, \y2
     ldrd r10, r11, [sp, #16]
     add_pair \e1, \e2
-    end \e2, \y2
+    end "\at", \e2, \y2
 .endm
 
 .macro loop_shifted bits
 even_\bits:
-    sample_shifted \bits, r4, r5, r6, r7, r8, r9
+    sample_shifted "r0", \bits, r4, r5, r6, r7, r8, r9
 odd_\bits:
-    sample_shifted \bits, r5, r4, r7, r6, r9, r8
-    subs r1, r1, #1
-    bne even_\bits
+    sample_shifted "r0, r1", \bits, r5, r4, r7, r6, r9, r8
+    turn_from even_\bits
 .endm
-
-/* Words on the stack: the block loops' coefficients below what is pushed here, {r0-r12, lr}; then the caller's. */
-.equ COEFFICIENTS, 24
-.equ SECTIONS, 0    /* and their number */
-.equ CHANNELS, 8
-.equ STATE, 12
-.equ SAMPLES, 48
-.equ SIGNAL, 56
 
 .equ BLOCK_LEAST, 8 /* samples: fewer are done faster one by one */
 
@@ -161,8 +170,6 @@ not_single:
     bxcc lr
     push {r0-r12, lr}
     ldr r4, [sp, #SIGNAL]
-    cmp r2, #1
-    bne next_row
     cmp r12, #BLOCK_LEAST
     bcs blocks
 next_row:
@@ -174,28 +181,34 @@ next_row:
     bne next_row
     pop {r0-r12, pc}
 
-    /* Section by section: one channel, two samples or more. */
 blocks:
-    sub sp, sp, #COEFFICIENTS
+    lsl r5, r2, #2
+    mla r6, r12, r5, r4
+    sub sp, sp, #OWN
+    strd r6, r5, [sp, #END]     /* and STRIDE */
+block_channel:
+    ldrd r0, r1, [sp, #OWN + SECTIONS]
+    strd r0, r1, [sp, #SECTION]
 block:
-    ldr r10, [sp, #COEFFICIENTS + SECTIONS]
+    ldr r10, [sp, #SECTION]
     ldm r10!, {r1, r2, lr}      /* b0, b1, b2 */
     ldm r10!, {r3, r12}         /* b_shift, c_low */
     ldm r10!, {r4-r7}           /* c1, c2, w1, w2 */
-    str r10, [sp, #COEFFICIENTS + SECTIONS]
+    str r10, [sp, #SECTION]
     stm sp, {r1, r2, r4-r7}
-    ldr r10, [sp, #COEFFICIENTS + STATE]
-    ldr r0, [sp, #COEFFICIENTS + SIGNAL]
-    ldr r1, [sp, #COEFFICIENTS + SAMPLES]
-    /* An odd number begins in the middle of a turn, with the past the other way round. */
+    ldr r10, [sp, #OWN + STATE]
+    ldr r0, [sp, #OWN + SIGNAL]
+    ldr r1, [sp, #STRIDE]
+    ldr r2, [sp, #OWN + SAMPLES]
     lsr r3, r3, #3
-    lsrs r1, r1, #1
-    adc r3, r3, r3
-    adc r1, r1, #0
+    lsrs r2, r2, #1
+    adc r3, r3, r3              /* which loop, and whether the number of samples is odd */
     bcs 1f
     ldm r10, {r4-r9}            /* x1, x2, e1, e2, y1, y2 */
     b 2f
-1:  ldrd r5, r4, [r10]
+    /* It begins in the middle of a turn, with the past the other way round. */
+1:  sub r0, r0, r1
+    ldrd r5, r4, [r10]
     ldrd r7, r6, [r10, #8]
     ldrd r9, r8, [r10, #16]
 2:  tbh [pc, r3, lsl #1]
@@ -216,22 +229,21 @@ even_0:
     ldrd r10, r11, [sp, #0]
 loop_0:
     begin_0 r8, r9
-    add_b r4, r5
+    add_b "r0", r4, r5
     ldrd r10, r11, [sp, #8]
     add_pair r8, r9
     ldrd r10, r11, [sp, #16]
     add_pair r6, r7
-    end r7, r9
+    end "r0", r7, r9
 middle_0:
     begin_0 r9, r8
     add_pair r7, r6
     ldrd r10, r11, [sp, #8]
     add_pair r9, r8
     ldrd r10, r11, [sp, #0]
-    add_b r5, r4
-    end r6, r8
-    subs r1, r1, #1
-    bne loop_0
+    add_b "r0, r1", r5, r4
+    end "r0, r1", r6, r8
+    turn_from loop_0
     b block_done
 
     loop_shifted 8
@@ -239,15 +251,27 @@ middle_0:
     loop_shifted 16
 
 block_done:
-    ldr r10, [sp, #COEFFICIENTS + STATE]
+    ldr r10, [sp, #OWN + STATE]
     stm r10!, {r4-r7}
-    str r10, [sp, #COEFFICIENTS + STATE]
-    ldr r1, [sp, #COEFFICIENTS + SECTIONS + 4]
+    str r10, [sp, #OWN + STATE]
+    ldr r1, [sp, #SECTION + 4]
     subs r1, r1, #1
-    str r1, [sp, #COEFFICIENTS + SECTIONS + 4]
+    str r1, [sp, #SECTION + 4]
     bne block
-    stm r10, {r8, r9}
-    add sp, sp, #COEFFICIENTS
+
+    stm r10!, {r8, r9}
+    str r10, [sp, #OWN + STATE]
+    ldr r0, [sp, #OWN + SIGNAL]
+    ldr r1, [sp, #END]
+    add r0, r0, #4
+    add r1, r1, #4
+    str r0, [sp, #OWN + SIGNAL]
+    str r1, [sp, #END]
+    ldr r2, [sp, #OWN + CHANNELS]
+    subs r2, r2, #1
+    str r2, [sp, #OWN + CHANNELS]
+    bne block_channel
+    add sp, sp, #OWN
     pop {r0-r12, pc}
 
     .size nrv_cascade_run, . - nrv_cascade_run
