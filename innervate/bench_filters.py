@@ -30,8 +30,8 @@ _DEVICE_VALUES: Final = 8192
 _HOST_CALLS: Final = tuple(
     (samples, channels) for channels in (8, 16) for samples in (1, 10, 50, 1000, 20_000)
 )
-_ROUNDS: Final = 9
-_ROUND_SECONDS: Final = 0.004
+_ROUNDS: Final = 30
+_ROUND_SECONDS: Final = 0.002
 
 
 @dataclass(frozen=True)
