@@ -102,11 +102,11 @@ int main(void) {{
     print(p, nrv_put_status(p, &status));
     nrv_decision_made_t d = {{1, 2, 255, 128, 0x0110, 7}};
     print(p, nrv_put_decision_made(p, &d));
-    const uint8_t samples[] = {{4, 3, 2, 1, 2, 1, 255, 127}};
+    const uint8_t samples[] = {{4, 3, 2, 1, 2, 1, 13, 12, 11, 10, 255, 127}};
     nrv_samples_t s;
-    printf("%d\\n", nrv_get_samples(samples, 5, &s));
-    printf("%d ", nrv_get_samples(samples, 8, &s));
-    printf("%x %d %d %d %d\\n", s.index, s.width, s.count, (int)s.data_size, s.data[1]);
+    printf("%d\\n", nrv_get_samples(samples, 9, &s));
+    printf("%d ", nrv_get_samples(samples, 12, &s));
+    printf("%x %d %d %x %d %d\\n", s.index, s.width, s.count, s.lead_off, (int)s.data_size, s.data[1]);
     nrv_start_t start;
     printf("%d %d\\n", nrv_get_start(samples, 2, &start), nrv_get_start(samples, 3, &start));
     return 0;
@@ -120,4 +120,4 @@ int main(void) {{
     status, decision, *rest = done.stdout.splitlines()
     assert vars(wire.decode(Status.ID, bytes.fromhex(status))) == numbers
     assert wire.decode(DecisionMade.ID, bytes.fromhex(decision)) == DecisionMade(1, 2, 255, 128, 0x0110, 7)
-    assert rest == ["0", "1 1020304 2 1 2 127", "1 0"]
+    assert rest == ["0", "1 1020304 2 1 a0b0c0d 2 127", "1 0"]

@@ -39,7 +39,7 @@ MUTANTS = {
     ),
     "a gap does not reset the filter": (
         "core/chain.c",
-        "nrv_path_reset(&chain->path);\n        nrv_decider",
+        "nrv_path_gap(&chain->path);\n        nrv_decider",
         "nrv_decider",
         "damaged_frames",
     ),
