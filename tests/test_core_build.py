@@ -11,6 +11,7 @@ from tests.fuzz_core import FLAGS, build
 
 COMPILERS = [
     ["gcc"],
+    ["aarch64-linux-gnu-gcc"],
     ["arm-none-eabi-gcc", "-mthumb", "-mcpu=cortex-m0"],
     ["arm-none-eabi-gcc", "-mthumb", "-mcpu=cortex-m4"],
     ["arm-none-eabi-gcc", "-mthumb", "-mcpu=cortex-m55"],
@@ -60,8 +61,8 @@ def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_sanitizers_and_reference_find_nothing(fuzzer: Path) -> None:
-    ran = run([str(fuzzer), "1", "2000"])
-    assert (ran.returncode, ran.stdout) == (0, "2000 rounds\n"), ran.stderr
+    ran = run([str(fuzzer), "1", "1000"])
+    assert (ran.returncode, ran.stdout) == (0, "1000 rounds\n"), ran.stderr
 
 
 def test_the_fuzzer_runs_by_time(fuzzer: Path) -> None:
