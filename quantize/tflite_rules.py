@@ -371,6 +371,19 @@ def check_operator(model: Model, operator: Operator) -> None:
     checker.activation(checker.output)
 
 
+def check_limits(model: Model) -> None:
+    """Raise InnervateError where compiling a model would take time out of all proportion."""
+    fix = "Build a smaller model; do not unroll loops"
+    if len(model.operators) > MAX_OPERATORS:
+        raise InnervateError(
+            f"{len(model.operators):,} operators, more than {MAX_OPERATORS:,}", model.where, fix
+        )
+    used = [model.tensors[i].data for operator in model.operators for i in operator.inputs if i != -1]
+    if sum(data.nbytes for data in used if data is not None) > MAX_CONSTANT_USE:
+        what = f"The operators use more than {MAX_CONSTANT_USE:,} bytes of constants in all"
+        raise InnervateError(what, model.where, fix)
+
+
 def check_operators(model: Model) -> None:
     """Raise InnervateError where the compiler does not take a model.
 
@@ -382,20 +395,10 @@ def check_operators(model: Model) -> None:
             model.where,
             _FULL_INT8,
         )
-    if len(model.operators) > MAX_OPERATORS:
-        raise InnervateError(
-            f"{len(model.operators):,} operators, more than {MAX_OPERATORS:,}",
-            model.where,
-            "Build a smaller model; do not unroll loops",
-        )
     for operator in model.operators:
         check_supported(model, operator)
     for tensor in model.tensors:
         _check_tensor(model, tensor)
-    used = [model.tensors[i].data for operator in model.operators for i in operator.inputs if i != -1]
-    if sum(data.nbytes for data in used if data is not None) > MAX_CONSTANT_USE:
-        raise InnervateError(
-            f"The operators use more than {MAX_CONSTANT_USE:,} bytes of constants in all", model.where
-        )
+    check_limits(model)
     for operator in model.operators:
         check_operator(model, operator)

@@ -239,3 +239,27 @@ def test_command_line(
     bad.write_bytes(conv()[:60])
     assert innervate(monkeypatch, "inspect", bad, "--target", "tflm") == 2
     assert innervate(monkeypatch, "inspect", good) == 0
+
+
+# By TensorFlow Lite Micro and both runtimes on an x86-64 host; the Edge TPU's by its documentation.
+KERAS = {
+    "cnn_int8": {"cortex-m4": True, "edgetpu": True, "raspberry-pi": True, "tflm": True},
+    "cnn_open_batch": {"cortex-m4": False, "edgetpu": False, "raspberry-pi": False, "tflm": True},
+    "gru_loop": {"cortex-m4": False, "edgetpu": False, "raspberry-pi": False, "tflm": True},
+}
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_files_that_tensorflow_makes_of_keras_models(name: str) -> None:
+    file = (Path(__file__).parent / "data" / "keras" / f"{name}.tflite").read_bytes()
+    assert {target: check(file, target).fits for target in KERAS[name]} == KERAS[name]
+    # Only the pipeline cannot feed the last two: every operator runs in both runtimes.
+    pi = check(file, "raspberry-pi")
+    assert all(operator.fits for operator in pi.operators)
+    assert not pi.notes
+
+
+def test_files_out_of_proportion_are_not_looked_into() -> None:
+    report = check(chain(*["RELU"] * 4097), "cortex-m4")
+    assert not report.operators
+    assert "at most 4,096 operators, and they use at most 128 MiB" in report.verdict

@@ -37,8 +37,8 @@ def _wrapped(text: str, bullet: str = "") -> list[str]:
 
 def _section(name: str, target: Target) -> list[str]:
     lines = ["", f"## {name}", "", *_wrapped(f"{target.title}. {target.about}"), "", "Rules:", ""]
-    for rule in (*target.file_rules, *target.rules):
-        lines += _wrapped(rule.sentence, "- ")
+    for sentence in (*(r.sentence for r in target.file_rules), *(r.sentence for r in target.rules)):
+        lines += _wrapped(sentence, "- ")
     lines += ["", *_wrapped(f"Operators: {', '.join(target.operators)}."), "", "Sources:", ""]
     for source in target.sources:
         lines += _wrapped(source, "- ")

@@ -28,6 +28,8 @@ _EIGHT_BITS = ("INT8", "UINT8")
 _LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 _SOFTMAX = 16_000
 _MEAN_DEPTH = 4
+# Larger constants are not searched for values other than zero: nobody pads with so much.
+_PADDING = 1 << 16
 # Reported of edgetpu_compiler 16.0: https://github.com/google-coral/edgetpu/issues/631 and /845.
 _NEWEST = {"CONV_2D": 5, "TRANSPOSE_CONV": 3}
 
@@ -106,7 +108,7 @@ def concatenation_of_zeros(site: Site) -> Misfit | None:
     """A constant is concatenated only with one other tensor, and only if it is all zeros."""
     for tensor in site.constants:
         zero = tensor.quantization.zero_point[0] if tensor.quantization else 0
-        if len(site.given) != 2 or np.any(tensor.data != zero):
+        if len(site.given) != 2 or tensor.size > _PADDING or np.any(tensor.data != zero):
             return Misfit(
                 f"{named(tensor)} is a constant of another sort", "Concatenate computed tensors only"
             )

@@ -12,9 +12,9 @@ from quantize.c99.kernels import TARGETS, Family
 from quantize.c99.lowering import lower
 from quantize.c99.program import Program, Value
 from quantize.targets.report import TargetReport
-from quantize.targets.rule import Misfit, Site, rule
+from quantize.targets.rule import Misfit, Site, file_rule, rule
 from quantize.tflite_model import Model
-from quantize.tflite_rules import check_operator
+from quantize.tflite_rules import MAX_CONSTANT_USE, MAX_OPERATORS, check_limits, check_operator
 
 _ABOUT = (
     "Fits: `innervate compile` takes the file for this processor. The compiler itself is asked, operator by "
@@ -36,6 +36,17 @@ def _alone(site: Site) -> Model:
     return replace(site.model, operators=(site.operator,))
 
 
+@file_rule(final=True, operators=MAX_OPERATORS, constants=MAX_CONSTANT_USE >> 20)
+def within_limits(model: Model) -> Misfit | None:
+    """A file has at most {operators:,} operators, and they use at most {constants} MiB of constants."""
+    try:
+        for graph in (model, *model.subgraphs):
+            check_limits(graph)
+    except InnervateError as error:
+        return Misfit(error.what[0].lower() + error.what[1:], error.fix)
+    return None
+
+
 @rule()
 def compiler_takes(site: Site) -> Misfit | None:
     """The compiler takes the operator with its types, shapes and scales, and proves that no sum overflows."""
@@ -55,7 +66,7 @@ def family_for(processor: str) -> Family:
 
 def kernel(site: Site, family: Family) -> str:
     """Name the C function that carries out an operator; a RESHAPE needs none."""
-    program = family.fitted(lower(_alone(site)))
+    program = family.fit(lower(_alone(site)))
     return ", ".join(family.kernels[step.kernel].function for step in program.steps) or "nothing to do"
 
 
@@ -77,7 +88,7 @@ def with_memory(model: Model, report: TargetReport, family: Family) -> TargetRep
     if not report.fits:
         return report
     try:
-        program = family.fitted(lower(model))
+        program = family.fit(lower(model))
     except InnervateError as error:
         return replace(report, fits=False, verdict=str(error), file=[str(error)])
     constants, arena = _constant_bytes(program), plan(arena_buffers(program)).size

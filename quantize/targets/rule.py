@@ -71,16 +71,17 @@ def rule(*operators: str, **facts: object) -> Callable[[Callable[[Site], Misfit 
 
 @dataclass(frozen=True)
 class FileRule:
-    """A constraint on a whole file."""
+    """A constraint on a whole file; where a `final` one is broken, the operators are not looked at."""
 
     sentence: str
     check: Callable[[Model], Misfit | None]
+    final: bool = False
 
 
-def file_rule(**facts: object) -> Callable[[Callable[[Model], Misfit | None]], FileRule]:
+def file_rule(final: bool = False, **facts: object) -> Callable[[Callable[[Model], Misfit | None]], FileRule]:
     """Make a function a rule for files; `facts` fill the placeholders of its docstring."""
 
     def make(check: Callable[[Model], Misfit | None]) -> FileRule:
-        return FileRule(sentence_of(check, facts), check)
+        return FileRule(sentence_of(check, facts), check, final)
 
     return make

@@ -33,15 +33,13 @@ class Target:
 
     def check(self, name: str, model: Model, tflite: bytes) -> TargetReport:
         """Judge a file: its model as read, and its bytes for whoever has to be given them."""
-        file = [
-            explained(rule.sentence, misfit)
-            for rule in self.file_rules
-            if (misfit := rule.check(model)) is not None
-        ]
+        broken = [(rule, misfit) for rule in self.file_rules if (misfit := rule.check(model)) is not None]
+        file = [explained(rule.sentence, misfit) for rule, misfit in broken]
         operators = [
             self._judged(number, graph, operator)
             for number, graph in enumerate((model, *model.subgraphs), 1)
             for operator in graph.operators
+            if not any(rule.final for rule, _ in broken)
         ]
         fits = not file and all(operator.fits for operator in operators)
         report = TargetReport(name, fits, self.verdict(operators, file), operators, file, [], {})
