@@ -23,7 +23,7 @@ from edge.golden import Golden
 from edge.model_file import ModelIo, read_io
 from edge.signal_path import SignalPath
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAX_BYTES: Final = 64 << 20
 MANIFEST, PIPELINE, MODEL, GOLDEN, CARD = (
     "manifest.json",
