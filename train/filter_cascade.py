@@ -12,7 +12,8 @@ import numpy as np
 from scipy import signal
 
 from edge.stages import COEFFICIENT_ONE, Cascade, Section
-from train.filter_blocks import UNIT, Floats, Response, horizon, impulse_response, l1_norm
+from train.filter_blocks import UNIT, Floats, Response, UnfitError, horizon, impulse_response, l1_norm
+from train.filter_rest import RAMP, REST_UNIT, rests
 
 _SEARCH_WORK = 1 << 25
 """Samples of impulse responses that the search for the best order may hold."""
@@ -23,11 +24,10 @@ _FEEDBACK_WORTH = 1.25
 _EXACT = 1e-9
 """Ratios of numerator coefficients closer than this to whole numbers are whole: zeros at z = 1 or -1."""
 
-_GAIN_BITS = 12
-"""A numerator's gain may be off by 2^-12 where another one makes up for it."""
+_B_MAX = 2 * COEFFICIENT_ONE - 1
 
-_CAP = 2 * (1 - 2.0 ** (1 - _GAIN_BITS))
-"""Numerators are scaled to stay below this: below 2, with room for that."""
+_GAIN_BITS = (12, 16, 32)
+"""A numerator's gain may be off by 2^-12 where another makes up for it, by less if that exceeds _B_MAX."""
 
 _B_SHIFTS = (0, 8, 16)
 
@@ -64,9 +64,9 @@ def _ordered_and_scaled(rows: Floats, before: Response) -> Floats:
     for row in rows:
         response = response.through_sections(row[None])
         bounds.append(l1_norm(response.values))
-    # A section can lift by its cap, and no more: levels (the gain up to each section's output) must
+    # A section can lift by its cap, |b| < 2, and no more: levels (the gain up to each section's output) must
     # leave the later ones able to reach the whole gain.
-    caps = [_CAP / float(np.max(np.abs(row[:3]))) for row in rows]
+    caps = [2 * (1 - 2.0**-20) / float(np.max(np.abs(row[:3]))) for row in rows]
     least = [total / math.prod(caps[k + 1 :]) for k in range(len(rows))]
     level = 1.0
     for k, row in enumerate(rows):
@@ -124,22 +124,48 @@ def _quantise(rows: Floats) -> tuple[Section, ...]:
     turns = sorted(
         range(len(rows)), key=lambda k: (_whole_ratios(rows[k]) is not None, -poles[k].power(1.0, 0.0, 0.0))
     )
-    numerators: dict[int, tuple[Triple, int]] = {}
-    missing = 1.0
-    for k in turns:
-        wanted = rows[k, :3] * missing
-        b, b_shift = poles[k].best_numerator(wanted, last=k == turns[-1])
-        numerators[k] = b, b_shift
-        missing = float(wanted[0]) * 2.0**b_shift * COEFFICIENT_ONE / b[0]
-    return tuple(
-        Section(numerators[k][0], *_denominator(row), poles[k].best_weights(), numerators[k][1])
-        for k, row in enumerate(rows)
-    )
+    for bits in _GAIN_BITS:
+        numerators: dict[int, tuple[Triple, int]] = {}
+        missing = 1.0
+        for k in turns:
+            wanted = rows[k, :3] * missing
+            b, b_shift = poles[k].best_numerator(wanted, bits if k != turns[-1] else 32)
+            numerators[k] = b, b_shift
+            missing = float(wanted[0]) * 2.0**b_shift * COEFFICIENT_ONE / b[0]
+        if all(max(map(abs, b)) <= _B_MAX for b, _ in numerators.values()):
+            break
+    else:
+        raise UnfitError(
+            "a section would need coefficients of 2 or more", "signal path filters", "Lower the order"
+        )
+    sections = []
+    for k, row in enumerate(rows):
+        (b, b_shift), weights = numerators[k], poles[k].best_weights()
+        (high1, low1), (high2, low2) = map(_split, _denominator(row, weights))
+        sections.append(Section(b, (high1, high2), (low1, low2), weights, b_shift))
+    return tuple(sections)
 
 
-def _denominator(row: Floats) -> tuple[tuple[int, int], tuple[int, int]]:
-    (high1, low1), (high2, low2) = (_split(round(a * COEFFICIENT_ONE * 65536)) for a in row[4:].tolist())
-    return (high1, high2), (low1, low2)
+def _denominator(row: Floats, weights: tuple[int, int]) -> tuple[int, int]:
+    """Round a1 and a2 to 46 fraction bits, so that the section comes to rest (`filter_rest`).
+
+    Where rounding both down to 24 bits loses a whole unit, one is raised to the next such number and the
+    other lowered by as much: the response to a constant stays, the poles hardly move.
+
+    Raises:
+        UnfitError: poles so close to z = 1 that it never does.
+    """
+    a1, a2 = (round(a * COEFFICIENT_ONE * 65536) for a in row[4:].tolist())
+    if weights == RAMP and not rests((a1, a2)):
+        up1, up2 = -a1 % REST_UNIT, -a2 % REST_UNIT
+        a1, a2 = (a1 + up1, a2 - up1) if up1 < up2 else (a1 - up2, a2 + up2)
+        if not rests((a1, a2)):
+            raise UnfitError(
+                "after the last sample a filter as slow as this would keep moving by the last bit for ever",
+                "signal path filters",
+                "Raise the lowest edge, or bring the sampling rate down first",
+            )
+    return a1, a2
 
 
 def _whole_ratios(row: Floats) -> tuple[int, int] | None:
@@ -179,16 +205,16 @@ class _PoleNoise:
         power, weights = min((self.power(1.0, -w[0] / 64, -w[1] / 64), w) for w in near)
         return weights if self.power(1.0, 0.0, 0.0) > _FEEDBACK_WORTH * power else (0, 0)
 
-    def best_numerator(self, wanted: Floats, last: bool) -> tuple[Triple, int]:
+    def best_numerator(self, wanted: Floats, gain_bits: int) -> tuple[Triple, int]:
         """Place the zeros: b times 2^b_shift in Q2.30, and b_shift.
 
         Zeros at z = 1 and z = -1 stay exactly there. Zeros elsewhere on the unit circle (notches, elliptic)
         stay on it. Close poles amplify what rounding does to them: the gain is chosen so that b1 / b0 comes
-        out nearly exact, or if that must be right, both so that the error at the output is least.
+        out nearly exact, or where that must be right, both so that the error at the output is least.
 
         Args:
             wanted: b, float64 [3].
-            last: whether the gain must be right, or only its ratios.
+            gain_bits: how exact the gain must be: to 2^-gain_bits.
         """
         # Products of a shifted numerator must not wrap before the shift.
         fitting = [s for s in _B_SHIFTS if s == 0 or np.abs(wanted).sum() * 2.0**s < 4 - 2.0**-20]
@@ -201,16 +227,16 @@ class _PoleNoise:
         ratio = float(wanted[1] / wanted[0])
         if abs(wanted[2] / wanted[0] - 1) > _EXACT:
             return (b0, b1, b2), shift
-        limit = 2 * COEFFICIENT_ONE - 1
-        if not last:
-            room = abs(b0) >> _GAIN_BITS
+        room = abs(b0) >> gain_bits
+        if room:
             near = b0 + np.arange(-room, room + 1)
-            near = near[np.abs(near) * max(1.0, abs(ratio)) <= limit]
+            near = near[np.abs(near) * max(1.0, abs(ratio)) <= _B_MAX] if abs(b1) <= _B_MAX else near
             b0 = int(near[np.argmin(np.abs(near * ratio - np.round(near * ratio)))])
             return (b0, round(b0 * ratio), b0), shift
         lattice = ((b0 + i, b1 + j, b0 + i) for i, j in product(range(-4, 5), range(-8, 9)))
-        candidates = (b for b in lattice if max(map(abs, b)) <= limit)
-        return min(candidates, key=lambda b: self.power(*(np.array(b) - exact))), shift
+        return min(
+            lattice, key=lambda b: (max(map(abs, b)) > _B_MAX, self.power(*(np.array(b) - exact)))
+        ), shift
 
 
 def _split(fine: int) -> tuple[int, int]:
