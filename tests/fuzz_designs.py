@@ -104,6 +104,8 @@ def check(seed: int) -> bool:
         found = design(filters, fs_hz, bits)
     except InnervateError:
         return False
+    except Exception as error:
+        raise DesignFuzzError(f"{what}: {type(error).__name__}: {error}") from error
     if not (np.isfinite(found.group_delay_ms) and found.group_delay_ms >= 0 and found.settle >= 0):
         raise DesignFuzzError(f"{what}: a group delay of {found.group_delay_ms} ms")
     decimation = math.prod(stage.decimation for stage in found.stages)
