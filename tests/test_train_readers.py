@@ -1,15 +1,21 @@
 """Readers: the real files where they are, and files in the same layout that are wrong in one place."""
 
+import json
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import edfio
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from edge.errors import InnervateError
 from train import readers
-from train.readers import emg_3dc, libemg_onesubject_myo, uci_emg_gestures
+from train.readers import bonn, eegmat, emg_3dc, libemg_onesubject_myo, uci_emg_gestures
+from train.readers._edf import read_edf
 from train.recording import Annotation, Recording
 
 UCI_HEADER = "time\t" + "\t".join(f"channel{n}" for n in range(1, 9)) + "\tclass\n"
@@ -36,7 +42,7 @@ def uci_lines(samples: int, held_ms: int = 9, label: int = 2) -> list[str]:
 
 
 def test_registry_is_the_folder() -> None:
-    assert set(readers.names()) == {"uci_emg_gestures", "emg_3dc", "libemg_onesubject_myo", "simulated"}
+    assert {"uci_emg_gestures", "emg_3dc", "bonn", "eegmat", "simulated"} <= set(readers.names())
     for name in readers.names():
         reader = readers.get(name)
         assert name == reader.NAME
@@ -151,7 +157,179 @@ def test_3dc_refuses_unknown_gestures(tmp_path: Path) -> None:
         list(emg_3dc.read(write_3dc(tmp_path, row, "3dc_EMG_gesture_0_11.txt")))
 
 
-@pytest.mark.parametrize("read", [uci_emg_gestures.read, emg_3dc.read, libemg_onesubject_myo.read])
+def bonn_file(folder: Path, text: str, name: str = "S/S001.txt") -> Path:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    return folder
+
+
+SEGMENT = "".join(f"{n - 2048}\n" for n in range(4096)) + "0\n"
+
+
+def test_bonn_segments_are_subjects_of_their_own(tmp_path: Path) -> None:
+    for name in ("S/S002.txt", "N/N010.TXT", "Z/Z001.txt"):  # set N is in capitals in the original
+        bonn_file(tmp_path, SEGMENT, name)
+    assert readers.find(tmp_path).NAME == "bonn"
+    found = list(bonn.read(tmp_path))
+    assert [(r.id, r.context["set"]) for r in found] == [("Z001/1", "Z"), ("N010/1", "N"), ("S002/1", "S")]
+    assert [r.annotations[0].label for r in found] == ["healthy_eyes_open", "interictal_opposite", "seizure"]
+    for recording in found:
+        recording.validate()
+        assert recording.signals[:, 0].tolist() == [*range(-2048, 2048), 0]
+        assert recording.annotations[0].duration == 4097
+    assert [r.id for r in bonn.read(tmp_path / "N")] == ["N010/1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "empty"),
+        (SEGMENT[:-2], "4096 samples, not 4097"),
+        ("5000\n" + SEGMENT, "5000 is not a whole count of 12 bits.*line 1"),
+        (SEGMENT.replace("\n3\n", "\n3 4\n"), r"'3 4' is not a number.*line 2052"),
+    ],
+)
+def test_bonn_names_the_fault(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(InnervateError, match=complaint):
+        list(bonn.read(bonn_file(tmp_path, text)))
+
+
+INFO = "Subject,Age,Gender,Recording year,Number of subtractions,Count quality\nSubject07,18,F,2012,13.38,1\n"
+COUNTS = np.random.default_rng(0).integers(-32768, 32768, (8, 1000)).astype(np.int16)
+
+
+def edf_bytes(**changes: object) -> bytes:
+    """Two seconds as in the data set: each channel has a scale of its own."""
+    signals = []
+    for number, name in enumerate(eegmat.CHANNELS):
+        fields: dict[str, object] = {
+            "sampling_frequency": 500,
+            "label": f"EEG {name}",
+            "physical_dimension": "uV",
+            "physical_range": (-40.0 - number, 60.0 + number),
+        }
+        settings = fields | changes
+        rate = settings["sampling_frequency"]
+        length = 1000 if rate == 500 else 500
+        signals.append(edfio.EdfSignal.from_digital(COUNTS[number, :length], **settings))  # type: ignore[arg-type]
+    file = Path(tempfile.mkdtemp()) / "x.edf"
+    edfio.Edf(signals, annotations=[]).write(file)
+    content = file.read_bytes()
+    file.unlink()
+    file.parent.rmdir()
+    return content
+
+
+def eegmat_folder(folder: Path, content: bytes, info: str | None = INFO, part: int = 2) -> Path:
+    (folder / f"Subject07_{part}.edf").write_bytes(content)
+    if info is not None:
+        (folder / "subject-info.csv").write_text(info)
+    return folder
+
+
+def test_eegmat_channels_of_all_scales_become_counts_of_one(tmp_path: Path) -> None:
+    folder = eegmat_folder(tmp_path, edf_bytes())
+    assert readers.find(folder).NAME == "eegmat"
+    (recording,) = eegmat.read(folder)
+    recording.validate()
+    low, high = -40.0 - np.arange(8), 60.0 + np.arange(8)
+    microvolts = low + (COUNTS.T.astype(np.float64) + 32768) * (high - low) / 65535
+    assert np.abs(recording.signals * recording.uv_per_count - microvolts).max() <= 0.5001 * 0.02
+    assert (recording.id, recording.fs_hz, recording.channels[0]) == ("07/1/arithmetic", 500.0, "F3")
+    assert recording.annotations == (Annotation(0, 1000, "arithmetic"),)
+    assert (recording.context["age_years"], recording.context["sex"]) == ("18", "F")
+    assert (recording.context["subtractions"], recording.context["count_quality"]) == ("13.38", "1")
+
+
+def test_eegmat_millivolts_are_read_as_such(tmp_path: Path) -> None:
+    (one,) = eegmat.read(eegmat_folder(tmp_path, edf_bytes(physical_range=(-100.0, 100.0))))
+    content = edf_bytes(physical_range=(-0.1, 0.1), physical_dimension="mV")
+    (other,) = eegmat.read(eegmat_folder(tmp_path, content))
+    np.testing.assert_array_equal(one.signals, other.signals)
+
+
+def test_eegmat_without_its_table_has_no_context(tmp_path: Path) -> None:
+    (recording,) = eegmat.read(eegmat_folder(tmp_path, edf_bytes(), info=None))
+    assert recording.context == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "no sound EDF"),
+        (b"0       " * 400, "no sound EDF"),
+        (edf_bytes()[:-100], "not as long as its header says"),
+        (edf_bytes()[: 256 * 10], "not as long as its header says"),
+        (edf_bytes().replace(b"EEG O2", b"EEG Oz"), "The channel 'EEG O2' is missing"),
+        (edf_bytes().replace(b"EDF+C", b"EDF+D"), "has breaks"),
+        (edf_bytes(sampling_frequency=250), "'EEG F3' has 250 samples a second, not 500"),
+        (edf_bytes(physical_dimension="degC"), "in 'degC', which is no voltage"),
+        (edf_bytes(physical_range=(-900.0, 900.0)), "900 microvolts are more than the 655"),
+    ],
+)
+def test_eegmat_names_the_fault(tmp_path: Path, content: bytes, complaint: str) -> None:
+    with pytest.raises(InnervateError, match=complaint) as raised:
+        list(eegmat.read(eegmat_folder(tmp_path, content)))
+    assert "Subject07_2.edf" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("info", "complaint"),
+    [
+        (INFO.replace("Subject07", "Subject08"), "No line for Subject07"),
+        (INFO.replace("Age", "Years"), "Line 2 does not hold Subject, Age"),
+        (INFO.replace(",1\n", "\n"), "Line 2 does not hold Subject, Age"),
+        (INFO.replace("18", '"18'), "Line 2 does not hold"),
+    ],
+)
+def test_eegmat_names_the_fault_of_its_table(tmp_path: Path, info: str, complaint: str) -> None:
+    with pytest.raises(InnervateError, match=complaint):
+        list(eegmat.read(eegmat_folder(tmp_path, edf_bytes(), info)))
+
+
+SOUND_EDF = edf_bytes()
+
+
+LENGTH = len(SOUND_EDF)
+
+
+@given(
+    at=st.integers(0, 256 * 10 - 1), put=st.binary(min_size=1, max_size=8), end=st.integers(0, LENGTH)
+)  # fmt: skip
+@example(at=236, put=b"-1      ", end=LENGTH)  # records
+@example(at=252, put=b"9999", end=LENGTH)  # signals
+@example(at=252, put=b"-1  ", end=LENGTH)
+@example(at=256 + 9 * 216, put=b"0       ", end=LENGTH)  # samples in a record
+@example(at=256 + 9 * 216, put=b"-500    ", end=LENGTH)
+@example(at=256 + 9 * 104, put=b"nan     ", end=LENGTH)  # lowest physical value
+@example(at=244, put=b"nan     ", end=LENGTH)  # seconds of a record
+@example(at=244, put=b"0       ", end=LENGTH)
+def test_a_damaged_edf_is_read_or_refused_in_a_sentence(at: int, put: bytes, end: int) -> None:
+    damaged = SOUND_EDF[:at] + put + SOUND_EDF[at + len(put) :]
+    with tempfile.NamedTemporaryFile(suffix=".edf") as file:
+        file.write(damaged[:end])
+        file.flush()
+        try:
+            values = read_edf(Path(file.name), ["EEG F3", "EEG Pz"], 500.0)
+        except InnervateError:
+            return
+        assert values.shape == (len(values), 2)
+        assert np.isfinite(values).all()
+
+
+def test_edf_reads_what_another_reader_reads(recordings: Path) -> None:
+    """The sums of pyEDFlib; the file's own channels of other rates are left alone."""
+    folder = recordings / "format_conformance"
+    theirs = json.loads((folder / "reference_readings.json").read_text())["edfio/short_psg.edf"]["pyedflib"]
+    names = theirs["labels"][:3]
+    values = read_edf(folder / "edfio" / "short_psg.edf", names, 100.0)
+    assert values.shape == (30000, 3)
+    np.testing.assert_allclose(values.sum(axis=0), theirs["sum_first"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "read", [uci_emg_gestures.read, emg_3dc.read, libemg_onesubject_myo.read, bonn.read, eegmat.read]
+)
 def test_an_empty_folder_is_refused(tmp_path: Path, read: Callable[[Path], object]) -> None:
     with pytest.raises(InnervateError, match="No files like"):
         list(read(tmp_path))  # type: ignore[call-overload]
@@ -190,6 +368,30 @@ def test_real_libemg(recordings: Path) -> None:
     assert all(590 <= len(recording.signals) <= 620 for recording in found)
     for recording in found:
         recording.validate()
+
+
+def test_real_bonn(recordings: Path) -> None:
+    found = list(bonn.read(recordings / "bonn"))
+    assert Counter(r.context["set"] for r in found) == dict.fromkeys("ZONFS", 80)
+    assert len({r.subject for r in found}) == 400
+    for recording in found:
+        recording.validate()
+    assert {r.context["set"] for r in found if recording_is_clipped(r)} == {"F", "S"}
+
+
+def recording_is_clipped(recording: Recording) -> bool:
+    return bool((recording.signals == 2047).any())
+
+
+def test_real_eegmat(recordings: Path) -> None:
+    found = list(eegmat.read(recordings / "eegmat"))
+    assert len(found) == 28
+    assert len({r.subject for r in found}) == 14
+    for recording in found:
+        recording.validate()
+        seconds = {a.label: a.duration / recording.fs_hz for a in recording.annotations}
+        assert seconds in ({"rest_early": 120, "rest_late": 62}, {"arithmetic": 62})
+        assert recording.context["sex"] in "FM"
 
 
 def make_recording(**changes: object) -> Recording:

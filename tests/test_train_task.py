@@ -6,6 +6,7 @@ import pytest
 
 from edge.errors import InnervateError
 from train import readers, task
+from train.readers import bonn
 from train.splits import PROTOCOLS
 
 MINIMAL = """
@@ -33,13 +34,28 @@ def write(folder: Path, extra: str = "", base: str = MINIMAL) -> Path:
 def test_tasks_of_the_project_fit_all_readers_they_share_labels_with(name: str) -> None:
     read = task.load(name)
     assert read.name == name
-    for dataset in readers.names():
+    fitting = {d for d in readers.names() if len(set(readers.get(d).LABELS) & set(read.labels)) > 1}
+    for dataset in fitting | set(read.datasets):
         for protocol in PROTOCOLS:
             plan = read.plan(dataset, protocol)
             assert plan.protocol == protocol
             assert set(plan.classes.values()) == set(range(len(plan.labels)))
-            assert plan.signal_path.window_ms <= 250
             assert not set(plan.train_sessions) & set(plan.test_sessions)
+
+
+@pytest.mark.parametrize("dataset", ["simulated", "uci_emg_gestures", "emg_3dc", "libemg_onesubject_myo"])
+def test_a_hand_is_moved_in_time(dataset: str) -> None:
+    assert task.load("emg_gestures").plan(dataset).signal_path.window_ms <= 250
+
+
+def test_of_bonn_the_three_sets_of_the_paper_take_part() -> None:
+    plan = task.load("seizure_segments").plan("bonn")
+    names = {group: label for group, label in bonn.SETS.items() if label in plan.classes}
+    assert [(group, plan.labels[plan.classes[label]]) for group, label in names.items()] == [
+        ("O", "healthy"),
+        ("F", "interictal"),
+        ("S", "seizure"),
+    ]
 
 
 def test_a_data_set_the_file_does_not_name_is_taken_as_it_is(tmp_path: Path) -> None:
