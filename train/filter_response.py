@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import InnervateError
 from edge.signal_path import SignalPath
 from edge.stages import Cascade, Rectify, Stage
 from train.filter_blocks import (
@@ -114,6 +115,10 @@ def path_response(path: SignalPath, freqs_hz: Floats | None = None) -> PathRespo
     ]
     designs = ideal_segments(path.filters, path.fs_hz)
     runs = segments_of(path.stages)
+    if len(designs) != len(runs):
+        raise InnervateError(
+            "the path's filters and stages do not belong together", "signal path", "Design the path again"
+        )
     segments = []
     fs_hz = path.fs_hz
     for i, (designed, run, stages) in enumerate(zip(designs, runs, _split(path.stages), strict=True)):
