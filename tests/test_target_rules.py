@@ -36,7 +36,7 @@ __all__ = ["no_compiler"]
 # target, what fits, what differs from it in one thing, words of the rule
 PAIRS = [
     ("edgetpu", conv(), conv(source=Given((1, 4, 4, 4), "FLOAT32")), "int8 or uint8"),
-    ("edgetpu", conv(), conv(source=OPEN_BATCH), "is known when the file"),
+    ("edgetpu", conv(), conv(source=OPEN_BATCH), "is fixed, batch included"),
     ("edgetpu", conv(), conv(bias=COMPUTED), "constants of the file"),
     ("edgetpu", conv(version=5), conv(version=6), "up to version 5"),
     ("edgetpu", conv(dilationHFactor=2, dilationWFactor=2), conv(dilationWFactor=2), "dilated alike"),

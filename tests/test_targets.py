@@ -18,6 +18,7 @@ from quantize.targets.report import TargetReport
 from quantize.tflite_reader import read_file
 from tests.one_operator import Given, Graph, Step, one_operator, write
 from tests.target_models import ROW, chain, conv, no_compiler
+from tests.tiny_bundle import tiny_bundle
 
 __all__ = ["no_compiler"]
 
@@ -218,6 +219,15 @@ def innervate(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as end:
         main()
     return int(end.value.code or 0)
+
+
+def test_the_model_of_a_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.nrv"
+    tiny_bundle().save(path)
+    assert innervate(monkeypatch, "inspect", path, "--target", "cortex-m4", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["operators"][-1]["operator"] == "SOFTMAX"
 
 
 def test_command_line(

@@ -36,21 +36,21 @@ def named(tensor: Tensor) -> str:
 
 @rule()
 def static_shapes(site: Site) -> Misfit | None:
-    """The shape of every tensor is known when the file is written, batch included."""
+    """The shape of every tensor is fixed, batch included."""
     for tensor in (*site.given, *site.outputs):
         if tensor.dynamic:
-            here = f"{named(tensor)} has the shape {list(tensor.signature)}, -1 being open"
-            return Misfit(here, "Export the model with a fixed shape, batch size 1 included")
+            here = f"{named(tensor)} is {list(tensor.signature)}"
+            return Misfit(here, "Export the model with fixed shapes and a batch of 1")
     return None
 
 
 @rule()
 def only_batch_open(site: Site) -> Misfit | None:
-    """The shape of every tensor is known when the file is written; an open batch size counts as 1."""
+    """The shape of every tensor is fixed; an open batch size counts as 1."""
     for tensor in (*site.given, *site.outputs):
         if -1 in tensor.signature[1:] or (tensor.dynamic and tensor.shape[:1] != (1,)):
-            here = f"{named(tensor)} has the shape {list(tensor.signature)}, -1 being open"
-            return Misfit(here, "Export the model with a fixed shape")
+            here = f"{named(tensor)} is {list(tensor.signature)}"
+            return Misfit(here, "Export the model with fixed shapes")
     return None
 
 
