@@ -18,8 +18,8 @@ from edge._core import ffi, lib
 from edge.errors import InnervateError
 from edge.signal_path import SignalPath, checked_counts, int32_pointer, path_buffers, path_config
 
-HEADROOM: Final = 4.25
-"""Times the MVC level that becomes full scale of int8, unless another is asked for."""
+HEADROOM: Final = 9.0
+"""Times the MVC level that becomes full scale of int8; for a phase with every movement in turn."""
 
 PROPORTION_ONE: Final[int] = lib.NRV_PROPORTION_ONE
 """1.0 of proportional control."""
@@ -194,7 +194,7 @@ class Calibrator:
         self._rest = rest
 
     def mvc(self, counts: NDArray[np.integer[Any]]) -> Calibration:
-        """Gather counts [n, channels] of a contraction as hard as can be; return the calibration.
+        """Gather counts [n, channels] of the movements, as hard as can be; return the calibration.
 
         Raises:
             InnervateError: too few samples, no rest phase yet, or a channel is saturated, flat or not clearly
@@ -291,8 +291,8 @@ def check_reason(reason: int, channel: int, path: SignalPath) -> None:
         case lib.NRV_CALIBRATION_FLAT:
             names, what, fix = path.outputs, "is flat", "Mend or place its electrode anew"
         case lib.NRV_CALIBRATION_NOT_ABOVE_REST:
-            names, what = path.outputs, "is not twice as loud at full contraction as at rest"
-            fix = "Relax for the first phase, contract as hard as you can for the second"
+            names, what = path.outputs, "is not 1.5 times as loud in contraction as at rest"
+            fix = "Relax for the first phase, make every movement hard in the second"
         case lib.NRV_CALIBRATION_NOT_STORED:
             raise not_stored("calibration")
         case _:

@@ -47,7 +47,7 @@ def calibrate(
         link: to the device.
         path: of the bundle that the device runs.
         rest: counts [n, channels] of the muscle at rest, some seconds.
-        mvc: counts [n, channels] of a contraction as hard as can be.
+        mvc: counts [n, channels] of the movements, as hard as can be.
         headroom: times the MVC level that becomes full scale of int8.
         gathered: told how far each phase is.
 

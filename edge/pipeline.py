@@ -85,7 +85,7 @@ class Pipeline:
 
         Args:
             rest: counts [n, channels] of the muscle at rest, some seconds.
-            mvc: counts [n, channels] of a contraction as hard as can be.
+            mvc: counts [n, channels] of the movements in turn, as hard as can be.
             headroom: times the MVC level that becomes full scale of int8.
 
         Raises:

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from edge.bundle import Bundle
 from edge.calibration import Calibration, Calibrator
 from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
+from edge.gain import GainControl
 from edge.link import Link
 from edge.messages import (
     Ack,
@@ -25,6 +27,7 @@ from edge.messages import (
     Refused,
 )
 from edge.pipeline import Pipeline
+from hil_tests.run import validate
 from innervate.cli import main
 from tests.fake_device import FakeDevice, obedient
 from tests.tiny_bundle import tiny_bundle, tiny_path
@@ -86,7 +89,7 @@ def test_command(
     assert "MVC / rest" in capsys.readouterr().out
     before = store.read_bytes()
     assert run("--rest", files[3], "--mvc", files[1]) == 2
-    assert "twice as loud" in capsys.readouterr().err
+    assert "1.5 times as loud" in capsys.readouterr().err
     assert store.read_bytes() == before
     assert run("--rest", files[1]) == 2
     assert "one of --rest and --mvc is missing" in capsys.readouterr().err
@@ -109,9 +112,21 @@ def test_pipeline_calibrates_itself(bundle: Bundle, expected: Calibration) -> No
     bare = [(d.label, d.confidence, d.flags) for d in decisions]
     assert bare == [(d.label, d.confidence, d.flags) for d in loaded]
     assert bare != [(d.label, d.confidence, d.flags) for d in trained]
-    with pytest.raises(InnervateError, match="twice as loud"):
+    with pytest.raises(InnervateError, match=r"1\.5 times as loud"):
         pipeline.calibrate(MVC, MVC)
     assert pipeline.calibration == expected
+
+
+@pytest.mark.parametrize("common", [False, True])
+def test_suite_passes_with_gain_control(common: bool, tmp_path: Path) -> None:
+    need_board("host")
+    control = GainControl(target=20, time_shift=2, common=common)
+    bundle = tiny_bundle(path=msgspec.structs.replace(tiny_path(), gain_control=control))
+    assert (bundle.golden.windows != tiny_bundle().golden.windows).any()
+    bundle.save(tmp_path / "tiny.nrv")
+    firmware = build_tiny(bundle, "host", tmp_path)
+    report = validate(tmp_path / "tiny.nrv", "host:", firmware.path, tmp_path / "report")
+    assert report.passed, [test for test in report.tests if test.outcome == "failed"]
 
 
 class Wearer:
@@ -140,7 +155,7 @@ def test_device_with_its_own_converter() -> None:
         )
     assert wearer.phases == [(0, 500)]
     assert told[-1] == (500, 500)
-    for reason, words in ((1, "limits"), (2, "flat"), (3, "twice"), (6, "lasts until the next reset")):
+    for reason, words in ((1, "limits"), (2, "flat"), (3, "1.5 times"), (6, "lasts until the next reset")):
         with (
             FakeDevice(Wearer(reason)) as fake,
             Link.open(fake.url) as link,

@@ -5,7 +5,6 @@
 #include "frame.h"
 
 #define LEVEL_BITS 16 /* fraction of the levels that the scale is made from */
-#define CLEARLY 2     /* times the rest level */
 #define CLIPPED 16    /* one of so many samples at the limits is too many */
 
 static uint32_t magnitude(int32_t x)
@@ -131,7 +130,7 @@ unsigned nrv_calibration_mvc(const nrv_levels_t *levels, const nrv_path_config_t
         total += level;
         if (is_flat(level, headroom, config->shift))
             return NRV_CALIBRATION_FLAT;
-        if (nrv_levels_mean(levels, *channel) < (uint64_t)rest[*channel] * CLEARLY)
+        if ((uint64_t)nrv_levels_mean(levels, *channel) * 2u < (uint64_t)rest[*channel] * 3u)
             return NRV_CALIBRATION_NOT_ABOVE_REST;
     }
     *channel = 0;

@@ -21,7 +21,7 @@ enum {
     NRV_CALIBRATION_GOOD = 0,
     NRV_CALIBRATION_SATURATED = 1,      /* a converter channel was at its limits in over 1 of 16 samples */
     NRV_CALIBRATION_FLAT = 2,           /* a filtered channel's MVC level is below one count, or below 128 / headroom */
-    NRV_CALIBRATION_NOT_ABOVE_REST = 3, /* a filtered channel's MVC level is below twice its rest level */
+    NRV_CALIBRATION_NOT_ABOVE_REST = 3, /* a filtered channel's MVC level is below 1.5 times its rest level */
     NRV_CALIBRATION_DAMAGED = 4,        /* a record of wrong size, magic, version, range or CRC */
     NRV_CALIBRATION_OTHER_BUNDLE = 5,   /* a record of another bundle */
     NRV_CALIBRATION_NOT_STORED = 6      /* all is well, but the board could not store it: in use until a reset */

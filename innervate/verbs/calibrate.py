@@ -18,7 +18,7 @@ from innervate.output import Json, emit_json, emit_table, note, progress, say
 
 _PROMPTS = {
     CalibrationPhase.REST: "Relax for {seconds:g} s. Press Enter to begin",
-    CalibrationPhase.MVC: "Contract as hard as you can for {seconds:g} s. Press Enter to begin",
+    CalibrationPhase.MVC: "Make every movement as hard as you can, {seconds:g} s in all. Press Enter to begin",
 }
 
 
@@ -38,13 +38,16 @@ def calibrate(
         Path | None, typer.Option("--rest", help="Counts of rest (.npy, .csv) in place of the converter's.")
     ] = None,
     mvc: Annotated[
-        Path | None, typer.Option("--mvc", help="Counts of a contraction as hard as can be, likewise.")
+        Path | None, typer.Option("--mvc", help="Counts of the movements, as hard as can be, likewise.")
     ] = None,
-    seconds: Annotated[
-        float, typer.Option("--seconds", help="Length of each phase, for a device with a converter.")
+    rest_seconds: Annotated[
+        float, typer.Option("--rest-seconds", help="Length of the rest, for a device with a converter.")
     ] = 3.0,
+    mvc_seconds: Annotated[
+        float, typer.Option("--mvc-seconds", help="Length of the movements, likewise.")
+    ] = 15.0,
     headroom: Annotated[
-        float, typer.Option("--headroom", help="Times the level of contraction that becomes full scale.")
+        float, typer.Option("--headroom", help="Times the mean of the movements that becomes full scale.")
     ] = HEADROOM,
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write the calibration to this JSON file.")
@@ -60,8 +63,12 @@ def calibrate(
 
     if (rest is None) != (mvc is None):
         raise InnervateError("one of --rest and --mvc is missing", "calibrate", "Give both or none")
-    if not seconds > 0:
-        raise InnervateError(f"phases of {seconds:g} s", "calibrate", "Give more than 0, better 3")
+    if not (rest_seconds > 0 and mvc_seconds > 0):
+        raise InnervateError(
+            f"phases of {rest_seconds:g} and {mvc_seconds:g} s",
+            "calibrate",
+            "Give more than 0, better 3 and 15",
+        )
     checked = Bundle.load(bundle)
     path = checked.signal_path
     counts = None
@@ -79,7 +86,7 @@ def calibrate(
                         path, counts[0], counts[1], headroom, lambda n, of: report("calibrating", n, of)
                     )
             else:
-                found = _with_wearer(link, path, seconds, headroom)
+                found = _with_wearer(link, path, (rest_seconds, mvc_seconds), headroom)
     if out is not None:
         found.save(out)
     if json:
@@ -89,10 +96,10 @@ def calibrate(
         say(f"Stored with the device on {port}.")
 
 
-def _with_wearer(link: Link, path: SignalPath, seconds: float, headroom: float) -> Calibration:
-    """Ask the wearer for each phase, which the device's own converter then samples."""
-    samples = max(1, round(seconds * path.filtered_hz))
-    for phase, prompt in _PROMPTS.items():
+def _with_wearer(link: Link, path: SignalPath, lengths: tuple[float, float], headroom: float) -> Calibration:
+    """Ask the wearer for each phase of so many seconds, which the device's own converter then samples."""
+    for (phase, prompt), seconds in zip(_PROMPTS.items(), lengths, strict=True):
+        samples = max(1, round(seconds * path.filtered_hz))
         typer.prompt(prompt.format(seconds=seconds), default="", show_default=False, err=True)
         with progress() as report:
             device_calibration.gather(
