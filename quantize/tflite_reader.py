@@ -158,7 +158,9 @@ class _Walk:
         return shape
 
     def quantization(self, table: Any, label: str, shape: tuple[int, ...]) -> Quantization | None:
-        if table is None or table.ScaleLength() == 0:
+        # Scales of blocks lie in a tensor of their own; those beside them mean nothing.
+        in_blocks = schema.QuantizationDetails.BlockwiseQuantization
+        if table is None or table.ScaleLength() == 0 or table.DetailsType() == in_blocks:
             return None
         axis = table.QuantizedDimension()
         count = self.spend(table.ScaleLength(), f"the scales of {label}")

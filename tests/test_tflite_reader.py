@@ -155,6 +155,10 @@ def _operator(**changes: object) -> Callable[[Maker], None]:
         (_quantization(1, zeroPoint=[0, 7]), "zero point other than 0"),
         (_quantization(1, quantizedDimension=3), "axis 3"),
         (_quantization(1, quantizedDimension=17), "2 scales"),
+        (
+            _quantization(1, detailsType=2, details=schema.BlockwiseQuantizationT()),
+            "The weights 't1' have no scale",
+        ),
         (_operator(inputs=[0, 1, 99]), "tensor 99"),
         (_operator(inputs=[0, 1, -7]), "tensor -7"),
         (_operator(inputs=[3, 1, 2]), "before anything has made it"),
