@@ -1,8 +1,10 @@
 """Filter design: near scipy's response, refusals with reasons, scale, settling, delay and normalisation."""
 
 import re
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from edge._core import lib
@@ -12,6 +14,7 @@ from scipy import signal
 
 from edge import Cascade, Filter, Fir, InnervateError, Mix, PathRunner, Section
 from tests.core_paths import path_of, sections_of
+from train import readers, task
 from train.filter_design import Design, design, normalise, signal_path
 from train.filter_proof import horizon, impulse_response, prove, sos_of
 from train.filter_rest import RAMP, rests
@@ -225,6 +228,78 @@ def test_a_table_montage_is_exact_where_it_can_be() -> None:
 def test_montages_that_cannot_be(montage: Any, channels: list[str], words: str) -> None:
     with pytest.raises(InnervateError, match=words):
         fit_montage(montage, channels)
+
+
+TASK = """
+name = "small"
+title = "t"
+description = "d"
+labels = ["rest", "wrist_flexion"]
+protocol = "leave_subjects_out"
+model = "cnn1d"
+[signal_path]
+window_ms = 200
+hop_ms = 50
+"""
+
+
+def task_with(folder: Path, lines: str) -> task.Plan:
+    file = folder / "small.toml"
+    file.write_text(TASK + lines)
+    return task.load(file).plan("emg_3dc")
+
+
+def test_a_task_file_says_montage_and_filters(tmp_path: Path) -> None:
+    first, second, third = readers.get("emg_3dc").CHANNELS[:3]
+    settings = task_with(
+        tmp_path,
+        f"""
+        montage = {{ x = {{ "{first}" = 1, "{second}" = -1 }}, y = {{ "{third}" = 0.5 }} }}
+        filters = [
+            {{ kind = "notch", edges_hz = [50], harmonics = "all" }},
+            {{ kind = "envelope", edges_hz = [5], family = "elliptic", stop_db = 50 }},
+        ]
+        """,
+    ).signal_path
+    assert settings.montage == {"x": {first: 1.0, second: -1.0}, "y": {third: 0.5}}
+    assert settings.filters[0].harmonics == "all"
+    assert settings.filters[1] == Filter("envelope", (5.0,), family="elliptic", stop_db=50.0)
+    assert (
+        msgspec.json.decode(msgspec.json.encode(settings.filters), type=tuple[Filter, ...])
+        == settings.filters
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('filters = [{ kind = "highpas", edges_hz = [5] }]', "highpas"),
+        ('filters = [{ kind = "highpass", edge_hz = [5] }]', "edge_hz"),
+        ('filters = [{ kind = "highpass", edges_hz = [5], q = 3 }]', "q does not apply"),
+        ('filters = [{ kind = "notch", edges_hz = [50], harmonics = "some" }]', "some"),
+        ('montage = "car"', "car"),
+        ("montage = { x = { nowhere = 1 } }", "takes nowhere, which there is not"),
+    ],
+)
+def test_a_task_file_is_told_its_mistakes(tmp_path: Path, lines: str, words: str) -> None:
+    with pytest.raises(InnervateError, match=words):
+        task_with(tmp_path, lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fs_hz": float("nan")}, "sampling rate of nan"),
+        ({"counts_bits": 33}, "counts of 33 bits"),
+        ({"window_ms": float("inf")}, "window_ms of inf"),
+        ({"hop_ms": 0.0}, "hop_ms of 0"),
+        ({"hop_ms": 300.0}, "hop must be 1 to the window"),
+    ],
+)
+def test_a_path_that_cannot_be(change: dict[str, Any], words: str) -> None:
+    good = {"fs_hz": 1000.0, "counts_bits": 16, "window_ms": 200.0, "hop_ms": 50.0, "uv_per_count": 1.0}
+    with pytest.raises(InnervateError, match=words):
+        signal_path([Filter("highpass", (20.0,))], channels=["x"], **(good | change))
 
 
 def test_a_path_alone_is_right_for_full_scale() -> None:

@@ -25,7 +25,8 @@ _TAIL_MARGIN = 1 + 2.0**-20
 """Covers what is left of a response then, and float64's rounding in adding it up."""
 
 _HORIZON_MAX = 1 << 20
-"""Samples; a response longer than this is not worth designing."""
+_LAGS_MAX = 1 << 24
+"""Samples at the rate of a filter, and at that of the counts; a longer response is not worth designing."""
 
 
 class UnfitError(InnervateError):
@@ -106,7 +107,11 @@ def horizon(sos: Floats) -> int:
         samples = math.ceil(math.log(_DECAY) / math.log(radius) * (1 + 0.1 * order)) + 2 * len(sos) + 3
         if samples <= _HORIZON_MAX:
             return samples
-    raise UnfitError(
+    raise _too_slow()
+
+
+def _too_slow() -> UnfitError:
+    return UnfitError(
         "a filter as slow as this cannot be run at this rate with the core's coefficients",
         "signal path filters",
         "Raise its lowest edge, lower its order, or bring the sampling rate down first",
@@ -137,8 +142,14 @@ class Response(NamedTuple):
     step: int = 1
 
     def extended(self, more: int) -> Response:
-        """Return the response with room for so many more samples here."""
+        """Return the response with room for so many more samples here.
+
+        Raises:
+            UnfitError: too many to handle.
+        """
         count = -(-len(self.values) // self.step) + more
+        if count * self.step > _LAGS_MAX:
+            raise _too_slow()
         padded = np.zeros(count * self.step)
         padded[: len(self.values)] = self.values
         return Response(padded, self.step)

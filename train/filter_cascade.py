@@ -46,8 +46,10 @@ def fit_cascade(sos: Floats, before: Response = UNIT) -> Cascade:
         before: what an impulse at the input of the path becomes before them.
 
     Raises:
-        InnervateError: the filter is too slow for its rate.
+        UnfitError: the filter is too slow for its rate.
     """
+    for row in sos:  # what cannot be is refused before the search for the best order
+        _denominator(row, _PoleNoise(row).best_weights())
     return Cascade(_quantise(_ordered_and_scaled(sos, before)))
 
 

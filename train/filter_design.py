@@ -76,6 +76,10 @@ def design(
         InnervateError: a filter or montage that cannot exist, or that the core's integers cannot hold or
             would drown in rounding noise.
     """
+    if not (math.isfinite(fs_hz) and fs_hz > 0):
+        raise InnervateError(f"a sampling rate of {fs_hz:g} Hz", "signal path", "Give samples per second")
+    if not 2 <= counts_bits <= 32:
+        raise InnervateError(f"counts of {counts_bits} bits", "signal path", "Give a width of 2 to 32 bits")
     mix = (fit_montage(montage, channels),) if montage is not None else ()
     try:
         return _design(filters, fs_hz, counts_bits, mix)
@@ -111,6 +115,9 @@ def signal_path(
     Raises:
         InnervateError: as `design`, or numbers that a path cannot have.
     """
+    for name, milliseconds in (("window_ms", window_ms), ("hop_ms", hop_ms)):
+        if not (math.isfinite(milliseconds) and milliseconds > 0):
+            raise InnervateError(f"{name} of {milliseconds:g}", "signal path", "Give milliseconds above 0")
     made = design(filters, fs_hz, counts_bits, channels, montage)
     path = SignalPath(
         channels=tuple(channels),
@@ -235,8 +242,8 @@ def _check_accuracy(accuracy: Accuracy) -> None:
     for level, reached, least in zip(("at", "60 dB below"), accuracy, (FULL_SCALE_DB, LOW_DB), strict=True):
         if reached < least:
             raise UnfitError(
-                f"white noise {level} full scale would come out {reached:.0f} dB above the rounding errors, "
-                f"not {least:.0f}",
+                f"white noise {level} full scale would come out {reached:.1f} dB above the rounding errors, "
+                f"less than the {least:g} dB that are asked for",
                 "signal path filters",
                 "Raise the lowest edge, widen the band, or lower the order",
             )
