@@ -1,15 +1,19 @@
 """Everything that runs on a device, and nothing else: the signal path, the decision rule, the link."""
 
+from edge.calibration import Calibration, Calibrator
 from edge.chain import Chain, Event
 from edge.decision import Decision, DecisionRule, Flag
 from edge.errors import InnervateError
 from edge.features import Feature, FeatureSet
 from edge.filters import Filter
+from edge.gain import GainControl
 from edge.quality import Gates
 from edge.signal_path import PathRunner, SignalPath
 from edge.stages import Cascade, Fir, Mix, Rectify, Section, Stage
 
 __all__ = [
+    "Calibration",
+    "Calibrator",
     "Cascade",
     "Chain",
     "Decision",
@@ -20,6 +24,7 @@ __all__ = [
     "Filter",
     "Fir",
     "Flag",
+    "GainControl",
     "Gates",
     "InnervateError",
     "Mix",

@@ -234,7 +234,7 @@ def settled_samples(path: SignalPath, samples: int, phase: Phase) -> int:
     """Filtered samples that so many samples of the converter bring after the filters have settled.
 
     Raises:
-        InnervateError: none.
+        InnervateError: there are none.
     """
     settled = -(-samples // path.decimation) - path.settle
     if settled < 1:

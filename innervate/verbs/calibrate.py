@@ -18,7 +18,7 @@ from innervate.output import Json, emit_json, emit_table, note, progress, say
 
 _PROMPTS = {
     CalibrationPhase.REST: "Relax for {seconds:g} s. Press Enter to begin",
-    CalibrationPhase.MVC: "Make every movement as hard as you can, {seconds:g} s in all. Press Enter to begin",
+    CalibrationPhase.MVC: "Make every movement, as hard as you can, for {seconds:g} s. Press Enter to begin",
 }
 
 
