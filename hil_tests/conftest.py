@@ -19,7 +19,15 @@ from edge.pipeline import Pipeline
 from hil_tests.golden import head
 from hil_tests.report import Outcome, ValidationReport
 
-ORDER = ("test_handshake", "test_golden", "test_stream", "test_quality", "test_faults", "test_recovery", "test_calibration")
+ORDER = (
+    "test_handshake",
+    "test_golden",
+    "test_stream",
+    "test_quality",
+    "test_faults",
+    "test_recovery",
+    "test_calibration",
+)
 COUNTS_BYTES = 48_000
 """Of golden counts that are streamed; traces make it four times as much, at some 10 kB/s."""
 
