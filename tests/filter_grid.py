@@ -110,6 +110,7 @@ EMG = [
         1000.0, _high(20, 4), Filter("envelope", (10.0,)), Filter("decimate", family="elliptic", factor=10)
     ),
     _case(2000.0, Filter("decimate", factor=2), _band(20, 450, 4)),
+    _case(1000.0, _high(20), Filter("envelope", (5.0,), family="fir"), Filter("decimate", factor=20)),
 ]
 GRID = [*EEG, *EMG]
 
@@ -143,7 +144,7 @@ def _taps_of_filter(f: Filter, fs_hz: float) -> Floats:
         edge = f.edges_hz[0] if f.edges_hz else 0.4 * rate
         cuts, kind, width = [rate / 2], "lowpass", rate - 2 * edge
     else:
-        cuts, kind = list(f.edges_hz), f.kind
+        cuts, kind = list(f.edges_hz), "lowpass" if f.kind == "envelope" else f.kind
         width = float(np.min(np.diff([0, *cuts, fs_hz / 2]))) / 2
     taps, beta = signal.kaiserord(stop, width / (fs_hz / 2))
     odd = f.taps or taps + 1 - taps % 2

@@ -172,8 +172,9 @@ def _delay(blocks: Segment, freqs: Floats, fs_hz: float) -> Floats:
 
 def _polynomial_delay(p: Floats, z: NDArray[np.complex128]) -> Floats:
     value = np.polyval(p[::-1], z)
-    value = np.where(np.abs(value) < _BLOCKED * np.abs(p).sum(), np.nan, value)
-    return np.asarray(np.real(np.polyval((np.arange(len(p)) * p)[::-1], z) / value))
+    passes = np.abs(value) >= _BLOCKED * np.abs(p).sum()
+    delay = np.real(np.polyval((np.arange(len(p)) * p)[::-1], z) / np.where(passes, value, 1.0))
+    return np.where(passes, delay, np.nan)
 
 
 def _noise(stages: Sequence[Stage], freqs: Floats, fs_hz: float, output_hz: float) -> tuple[Floats, float]:
