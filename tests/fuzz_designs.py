@@ -128,8 +128,8 @@ def check(seed: int) -> bool:
         raise DesignFuzzError(f"{what}: other integers than the model's")
     # Once it has settled, noise is what the designer's promise is about.
     exact = in_float64(found.stages, counts[:, :1] * 2.0**found.shift)[len(got) // 2 :, 0]
-    error = got[len(got) // 2 :, 0] - exact
-    reached = 10 * np.log10(np.sum(exact**2) / np.sum(error**2)) if np.any(error) else math.inf
+    off = got[len(got) // 2 :, 0] - exact
+    reached = 10 * np.log10(np.sum(exact**2) / np.sum(off**2)) if np.any(off) else math.inf
     if samples == wanted and not reached >= LEAST_DB:
         raise DesignFuzzError(f"{what}: noise comes out {reached:.1f} dB above the rounding errors")
     return True
