@@ -1,5 +1,6 @@
 """The integers of a calibrated Brevitas network as a `QuantGraph`."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -8,7 +9,8 @@ from numpy.typing import NDArray
 
 from edge.errors import InnervateError
 from quantize.graph import SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, QuantGraph, QuantLayer, Tensor
-from quantize.network import INPUT, Add, Conv, Dense, Padding, Pool, Shape
+from quantize.lstm.integers import read_lstm
+from quantize.network import INPUT, Add, Conv, Dense, Last, Lstm, Network, Padding, Pool, Shape
 from quantize.qat import UNSIGNED_OFFSET, QuantNetwork
 
 INT32_MAX: Final = 2**31 - 1
@@ -25,6 +27,8 @@ def read_graph(model: QuantNetwork) -> QuantGraph:
     with torch.no_grad():
         values = model.values(torch.zeros(1, *network.input_shape))
     tensors = [_tensor("window", network.input_shape, values[0])]
+    if _sequence(network, INPUT):
+        tensors[0] = _without_height(tensors[0])
     layers: list[QuantLayer] = []
     made = [0]  # tensor that holds each value: the input, then every layer's output
     for index, layer in enumerate(network.layers):
@@ -34,6 +38,10 @@ def read_graph(model: QuantNetwork) -> QuantGraph:
             tensors.append(_padded(tensors[inputs[0]], f"{layer.name}.pad", layer.padding))
             inputs, padded = (len(tensors) - 1,), inputs
             layers.append(QuantLayer("pad", f"{layer.name}.pad", padded, inputs[0], padding=layer.padding))
+        if isinstance(layer, Lstm) and len(tensors[inputs[0]].shape) == 4:
+            tensors.append(_without_height(tensors[inputs[0]], f"{layer.name}.steps"))
+            inputs, image = (len(tensors) - 1,), inputs
+            layers.append(QuantLayer("reshape", f"{layer.name}.steps", image, inputs[0]))
         tensors.append(_tensor(layer.name, layer.shape, values[index + 1]))
         output = len(tensors) - 1
         made.append(output)
@@ -65,6 +73,23 @@ def read_graph(model: QuantNetwork) -> QuantGraph:
                         layer.kind, layer.name, inputs, output, stride=stride, kernel=kernel, same=same
                     )
                 )
+            case Lstm():
+                module: Any = model.weighted[str(index)]
+                lstm = read_lstm(module, layer.name, source)
+                tensors[output] = steps = _without_height(tensors[output])
+                state = (1, layer.shape[0])
+                tensors += [
+                    Tensor(f"{layer.name}.hidden", state, steps.scale, steps.zero_point, variable=True),
+                    Tensor(f"{layer.name}.cell", state, lstm.cell_scale, 0, "int16", variable=True),
+                ]
+                inputs += (output + 1, output + 2)
+                layers.append(QuantLayer("lstm", layer.name, inputs, output, lstm=lstm))
+                if not _sequence(network, index):
+                    tensors.append(_tensor(f"{layer.name}.image", layer.shape, values[index + 1]))
+                    made[-1] = len(tensors) - 1
+                    layers.append(QuantLayer("reshape", f"{layer.name}.image", (output,), made[-1]))
+            case Last():
+                layers.append(QuantLayer("last", layer.name, inputs, output))
             case Add():
                 layers.append(QuantLayer("add", layer.name, inputs, output, layer.relu))
     tensors.append(Tensor("probabilities", tensors[-1].shape, SOFTMAX_SCALE, SOFTMAX_ZERO_POINT))
@@ -80,6 +105,18 @@ def _tensor(name: str, shape: Shape, value: Any) -> Tensor:
         )
     nhwc = (1, *shape[1:], shape[0])
     return Tensor(name, nhwc, scale, 0 if value.signed else -UNSIGNED_OFFSET)
+
+
+def _sequence(network: Network, index: int) -> bool:
+    """Whether all that read a value take it without its height: [1, W, C] in place of [1, H, W, C]."""
+    readers = [layer for layer in network.layers if index in layer.inputs]
+    return any(isinstance(reader, Lstm | Last) for reader in readers) and all(
+        isinstance(reader, Lstm | Last | Dense) for reader in readers
+    )
+
+
+def _without_height(source: Tensor, name: str = "") -> Tensor:
+    return replace(source, name=name or source.name, shape=(source.shape[0], *source.shape[2:]))
 
 
 def _padded(source: Tensor, name: str, padding: Padding) -> Tensor:

@@ -4,7 +4,7 @@ Shapes and weights are in TFLite's order (NHWC, weights OHWI). Real value = scal
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,51 @@ SOFTMAX_ZERO_POINT: Final = -128
 
 @dataclass(frozen=True)
 class Tensor:
-    """An int8 activation: shape with batch 1, scale as the float32 the file will hold."""
+    """An activation: shape with batch 1, scale as the float32 the file will hold.
+
+    Attributes:
+        dtype: int8, but int16 for the cell state of an LSTM and float32 for what it leaves out.
+        variable: keeps its value between calls.
+    """
 
     name: str
     shape: tuple[int, ...]
     scale: float
     zero_point: int
+    dtype: Literal["int8", "int16", "float32"] = "int8"
+    variable: bool = False
+
+
+@dataclass(frozen=True)
+class LstmGate:
+    """One gate of an LSTM, its weights symmetric with one scale a tensor.
+
+    Attributes:
+        weights: int8 [units, inputs].
+        scale: of `weights`.
+        recurrent_weights: int8 [units, units].
+        recurrent_scale: of `recurrent_weights`.
+        bias: int32 [units], scale input scale * `scale`.
+    """
+
+    weights: NDArray[np.int8]
+    scale: float
+    recurrent_weights: NDArray[np.int8]
+    recurrent_scale: float
+    bias: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class LstmWeights:
+    """Constants of an LSTM.
+
+    Attributes:
+        gates: input, forget, cell and output gate.
+        cell_scale: of the int16 cell state, a power of two.
+    """
+
+    gates: tuple[LstmGate, LstmGate, LstmGate, LstmGate]
+    cell_scale: float
 
 
 @dataclass(frozen=True)
@@ -28,7 +67,7 @@ class QuantLayer:
     """One operator from activations `inputs` to activation `output` (indices into `QuantGraph.tensors`).
 
     Attributes:
-        kind: conv, depthwise, dense, average, max, add, pad or softmax.
+        kind: conv, depthwise, dense, average, max, add, pad, lstm, last, reshape or softmax.
         weights: int8: conv [out, kh, kw, in], depthwise [1, kh, kw, out], dense [out, in].
         weight_scales: float32 [out].
         bias: int32 [out], scale input scale * weight scale.
@@ -36,6 +75,7 @@ class QuantLayer:
         kernel: window of a pooling (height, width).
         multiplier: outputs a channel of a depthwise convolution.
         padding: zeros (top, bottom, left, right) that a pad puts round its input.
+        lstm: constants of an lstm; its inputs are what it reads, the hidden state and the cell state.
     """
 
     kind: str
@@ -52,6 +92,7 @@ class QuantLayer:
     same: bool = False
     multiplier: int = 1
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    lstm: LstmWeights | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edge.errors import InnervateError
+from quantize.lstm.lowering import LstmLowering
 from quantize.network import INPUT, Add, Conv, Dense, Layer, Network, Padding, Pair, Pool, Shape
 
 REPLACEMENTS: Final = {
@@ -39,12 +40,15 @@ REPLACEMENTS: Final = {
     "LayerNorm": "BatchNorm2d, which folds away",
     "InstanceNorm2d": "BatchNorm2d, which folds away",
     "ConvTranspose2d": "Conv2d",
+    "GRU": "LSTM of one layer with batch_first=True",
+    "RNN": "LSTM of one layer with batch_first=True",
+    "LSTMCell": "LSTM of one layer with batch_first=True",
 }
 """What to use in place of a module that int8 TFLite lacks here."""
 
 SUPPORTED: Final = (
     "Conv2d, BatchNorm2d, ReLU, AvgPool2d, MaxPool2d, AdaptiveAvgPool2d(1), ZeroPad2d, Flatten, Linear, "
-    "Dropout, addition"
+    "LSTM, Dropout, addition"
 )
 
 
@@ -64,7 +68,7 @@ def lower(model: nn.Module, input_shape: Shape) -> Network:
         traced = torch.fx.symbolic_trace(model)
         ShapeProp(traced).propagate(torch.zeros(2, *input_shape))
     except (torch.fx.proxy.TraceError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise InnervateError(
             f"the model cannot be traced: {reason}",
             type(model).__name__,
@@ -86,6 +90,7 @@ class _Lowering:
         self.layers: list[Layer] = []
         self.made: dict[torch.fx.Node, int] = {}
         self.pending_pad: dict[torch.fx.Node, Padding] = {}
+        self.recurrent = LstmLowering(self.made, self.emit, self.shape_of)
 
     def run(self) -> Network:
         result = INPUT
@@ -119,6 +124,12 @@ class _Lowering:
 
     def module(self, node: torch.fx.Node, module: nn.Module) -> None:
         """Lower a call of a leaf module."""
+        if isinstance(module, nn.LSTM):
+            self.recurrent.lstm(node, module)
+            return
+        if isinstance(module, nn.Dropout | nn.Dropout2d | nn.Identity):
+            self.recurrent.same(node)
+            return
         path, source = str(node.target), self.source(node)
         match module:
             case nn.Conv2d():
@@ -145,8 +156,6 @@ class _Lowering:
                     )
             case nn.Flatten() if module.start_dim == 1 and module.end_dim in (-1, len(_shape(source))):
                 self.made[node] = self.made[source]
-            case nn.Dropout() | nn.Dropout2d() | nn.Identity():
-                self.made[node] = self.made[source]
             case _:
                 kind = type(module).__name__
                 remedy = REPLACEMENTS.get(kind)
@@ -161,7 +170,7 @@ class _Lowering:
             self.made[node] = self.made[self.source(node)]
         elif node.target in (operator.add, torch.add, "add") and not node.kwargs:
             self.add(node)
-        else:
+        elif not self.recurrent.view(node):
             name = getattr(node.target, "__name__", str(node.target))
             raise InnervateError(
                 f"the operation {name} has no int8 form here", node.name, f"What can be used: {SUPPORTED}"
@@ -242,7 +251,7 @@ class _Lowering:
         if isinstance(producer, Conv | Dense | Add):
             self.layers[index] = replace(producer, relu=True)
             self.made[node] = self.made[source]
-        elif producer is None or isinstance(producer, Pool):
+        else:
             raise InnervateError(
                 "ReLU without a layer before it to fuse with",
                 node.name,
@@ -296,7 +305,7 @@ class _Lowering:
             raise InnervateError(
                 "adding a constant has no int8 form here", node.name, "Use the bias of a layer"
             )
-        nodes = [part for part in parts if isinstance(part, torch.fx.Node)]
+        nodes = [self.recurrent.plain(part) for part in parts if isinstance(part, torch.fx.Node)]
         if _shape(nodes[0]) != _shape(nodes[1]):
             raise InnervateError(
                 "adding tensors of different shapes has no int8 form here", node.name, "Make the shapes equal"
@@ -310,13 +319,16 @@ class _Lowering:
     def source(self, node: torch.fx.Node) -> torch.fx.Node:
         source = node.args[0]
         assert isinstance(source, torch.fx.Node)
-        return source
+        return self.recurrent.plain(source)
 
     def size_before(self, node: torch.fx.Node) -> Pair:
         """Height and width of the layer before `node`, without padding that is still to be fused."""
-        index = self.made[self.source(node)]
-        _, height, width = self.input_shape if index == INPUT else self.layers[index].shape
+        _, height, width = self.shape_of(self.made[self.source(node)])
         return height, width
+
+    def shape_of(self, index: int) -> Shape:
+        """Shape of a layer's output, or of the model's input."""
+        return self.input_shape if index == INPUT else self.layers[index].shape
 
     def inputs(self, node: torch.fx.Node) -> tuple[int, ...]:
         return (self.made[self.source(node)],)

@@ -70,7 +70,32 @@ class Add:
     relu: bool = False
 
 
-Layer = Conv | Dense | Pool | Add
+@dataclass(frozen=True)
+class Lstm:
+    """Long short-term memory along W, from a state of zero; its output is the hidden state of each step.
+
+    Gates are in torch's order input, forget, cell, output: `weight` float32 [4 * units, inputs],
+    `recurrent_weight` float32 [4 * units, units], `bias` float32 [4 * units]. `shape` is (units, 1, steps).
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    shape: Shape
+    weight: torch.Tensor
+    recurrent_weight: torch.Tensor
+    bias: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Last:
+    """The last position along W of a value of height 1: (C, 1, W) -> (C,)."""
+
+    name: str
+    inputs: tuple[int, ...]
+    shape: Shape
+
+
+Layer = Conv | Dense | Pool | Add | Lstm | Last
 
 
 @dataclass(frozen=True)
@@ -94,10 +119,14 @@ class Network:
                 total += positions * layer.weight.numel()
             elif isinstance(layer, Dense):
                 total += layer.weight.numel()
+            elif isinstance(layer, Lstm):
+                total += layer.shape[2] * (layer.weight.numel() + layer.recurrent_weight.numel())
         return total
 
     @property
     def parameters(self) -> int:
         """Weights and biases after folding."""
-        weighted = [layer for layer in self.layers if isinstance(layer, Conv | Dense)]
-        return sum(layer.weight.numel() + layer.bias.numel() for layer in weighted)
+        weighted = [layer for layer in self.layers if isinstance(layer, Conv | Dense | Lstm)]
+        recurrent = [layer.recurrent_weight for layer in self.layers if isinstance(layer, Lstm)]
+        own = sum(layer.weight.numel() + layer.bias.numel() for layer in weighted)
+        return own + sum(weight.numel() for weight in recurrent)

@@ -15,7 +15,8 @@ from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat, Int
 from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
-from quantize.network import INPUT, Add, Conv, Dense, Layer, Network, Pool
+from quantize.lstm.module import QuantLstm
+from quantize.network import INPUT, Add, Conv, Dense, Last, Layer, Lstm, Network, Pool
 
 INPUT_SCALE: Final = 1 / 128
 UNSIGNED_OFFSET: Final = 128
@@ -52,7 +53,9 @@ class QuantNetwork(nn.Module):
         for index, layer in enumerate(network.layers):
             if isinstance(layer, Conv | Dense):
                 self.weighted[str(index)] = _weighted(layer)
-            if not isinstance(layer, Pool):
+            if isinstance(layer, Lstm):
+                self.weighted[str(index)] = QuantLstm(layer, _activation(False, percentile), MIN_WEIGHT_RANGE)
+            elif not isinstance(layer, Pool | Last):
                 self.activations[str(index)] = _activation(layer.relu, percentile)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -71,6 +74,10 @@ class QuantNetwork(nn.Module):
         if isinstance(layer, Pool):
             pool = average_pool if layer.kind == "average" else _max_pool
             return pool(sources[0], layer)
+        if isinstance(layer, Lstm):
+            return self.weighted[str(index)](sources[0])
+        if isinstance(layer, Last):
+            return _with_value(sources[0], _value(sources[0])[:, :, 0, -1])
         if isinstance(layer, Add):
             total = _value(sources[0]) + _value(sources[1])
         elif isinstance(layer, Conv):

@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from quantize.graph import QuantGraph, QuantLayer, Tensor
+from quantize.lstm.operator import lstm_inputs, lstm_intermediates, lstm_options
 
 METADATA_NAME: Final = "innervate"
 """Name of the metadata entry that holds task, labels and signal path as JSON."""
@@ -31,7 +32,15 @@ OPERATORS: Final = {
     "max": (schema.BuiltinOperator.MAX_POOL_2D, 2),
     "add": (schema.BuiltinOperator.ADD, 2),
     "pad": (schema.BuiltinOperator.PAD, 2),
+    "lstm": (schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM, 1),
+    "last": (schema.BuiltinOperator.STRIDED_SLICE, 2),
+    "reshape": (schema.BuiltinOperator.RESHAPE, 1),
     "softmax": (schema.BuiltinOperator.SOFTMAX, 2),
+}
+TYPES: Final = {
+    "int8": schema.TensorType.INT8,
+    "int16": schema.TensorType.INT16,
+    "float32": schema.TensorType.FLOAT32,
 }
 
 
@@ -127,13 +136,11 @@ class _Writer:
 
     def activation(self, source: Tensor) -> Any:
         tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.type = (
-            source.name.encode(),
-            list(source.shape),
-            schema.TensorType.INT8,
-        )
+        tensor.name, tensor.shape = source.name.encode(), list(source.shape)
+        tensor.type, tensor.isVariable = TYPES[source.dtype], source.variable
         tensor.buffer = 0
-        tensor.quantization = self.quantization(np.array([source.scale]), source.zero_point)
+        if source.dtype != "float32":
+            tensor.quantization = self.quantization(np.array([source.scale]), source.zero_point)
         return tensor
 
     def quantization(self, scales: NDArray[Any], zero_point: int, axis: int = 0) -> _Quantization:
@@ -160,7 +167,9 @@ class _Writer:
         operator = schema.OperatorT()
         operator.opcodeIndex = self.codes.index(code)
         operator.inputs, operator.outputs = list(layer.inputs), [layer.output]
-        operator.builtinOptionsType, operator.builtinOptions = _options(layer)
+        operator.builtinOptionsType, operator.builtinOptions = _options(
+            layer, self.graph.tensors[layer.inputs[0]], self.graph.tensors[layer.output]
+        )
         if layer.weights is not None:
             assert layer.weight_scales is not None
             assert layer.bias is not None
@@ -174,7 +183,25 @@ class _Writer:
             top, bottom, left, right = layer.padding
             sides = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
             operator.inputs.append(self.constant(f"{layer.name}.sides", sides))
+        if layer.kind == "last":
+            operator.inputs += self.last_position(layer)
+        if layer.kind == "lstm":
+            value, hidden = self.graph.tensors[layer.inputs[0]], self.graph.tensors[layer.output]
+            operator.inputs = lstm_inputs(layer, value, self.constant)
+            first = len(self.tensors)
+            self.tensors += [self.activation(tensor) for tensor in lstm_intermediates(layer, hidden)]
+            operator.intermediates = list(range(first, len(self.tensors)))
         return operator
+
+    def last_position(self, layer: QuantLayer) -> list[int]:
+        """Begin, end and stride of a slice: all of the batch and the channels, the last of each axis between.
+
+        The options' masks say to ignore the bounds of the first and the last axis.
+        """
+        rank = len(self.graph.tensors[layer.inputs[0]].shape)
+        begin = np.array([0, *[-1] * (rank - 2), 0], np.int32)
+        stops = (("begin", begin), ("end", np.zeros(rank, np.int32)), ("stride", np.ones(rank, np.int32)))
+        return [self.constant(f"{layer.name}.{name}", values) for name, values in stops]
 
     def signature(self) -> Any:
         signature = schema.SignatureDefT()
@@ -189,8 +216,8 @@ class _Writer:
         return entry
 
 
-def _options(layer: QuantLayer) -> tuple[int, Any]:
-    kinds = schema.BuiltinOptions
+def _options(layer: QuantLayer, source: Tensor, output: Tensor) -> tuple[int, Any]:
+    kinds, rank = schema.BuiltinOptions, len(source.shape)
     padding = schema.Padding.SAME if layer.same else schema.Padding.VALID
     activation = schema.ActivationFunctionType.RELU if layer.relu else schema.ActivationFunctionType.NONE
     match layer.kind:
@@ -215,6 +242,18 @@ def _options(layer: QuantLayer) -> tuple[int, Any]:
             return kinds.Pool2DOptions, options
         case "pad":
             return kinds.PadOptions, schema.PadOptionsT()
+        case "lstm":
+            return kinds.UnidirectionalSequenceLSTMOptions, lstm_options(layer)
+        case "last":
+            options = schema.StridedSliceOptionsT()
+            ends = 1 | 1 << (rank - 1)
+            options.beginMask = options.endMask = ends
+            options.shrinkAxisMask = (1 << rank) - 1 - ends
+            return kinds.StridedSliceOptions, options
+        case "reshape":
+            options = schema.ReshapeOptionsT()
+            options.newShape = list(output.shape)
+            return kinds.ReshapeOptions, options
         case "add":
             options = schema.AddOptionsT()
             options.fusedActivationFunction = activation

@@ -1,0 +1,182 @@
+"""The fake-quantized LSTM: computes what TFLite's fused int8 operator with 16-bit cell state computes.
+
+The arithmetic is that of TFLite's `EvalInteger8x8_16` (tensorflow/lite/kernels/lstm_eval.cc): the sums of a
+gate are rounded to 16 bits of scale 2^-12, for the input and for the hidden state apart; sigmoid and tanh
+give 16 bits of scale 2^-15; the cell state has 16 bits of a scale that is a power of two; the hidden state
+has 8. Integers are held in floats: sums in float32, exact below 2^24, what scales and rounds them in float64.
+"""
+
+import math
+from typing import Any, Final
+
+import brevitas.nn as qnn
+import torch
+import torch.nn.functional as F
+from brevitas.quant import Int8WeightPerTensorFloat, Int32Bias
+from brevitas.quant_tensor import IntQuantTensor
+from torch import nn
+
+from quantize.lstm.activations import sigmoid_table, tanh_table
+from quantize.network import Lstm
+
+GATE_SCALE: Final = 2.0**-12
+GATED_SCALE: Final = 2.0**-15
+"""Of what sigmoid and tanh give."""
+INT16_MAX: Final = 2**15 - 1
+MIN_CELL_BITS: Final = 3
+"""Integer bits of the cell state: with fewer its scale would be finer than anything that reads it."""
+MAX_CELL_BITS: Final = 6
+"""The most that TFLite's tanh takes."""
+
+
+class QuantLstm(nn.Module):
+    """LSTM from [N, C, 1, T] to the hidden states [N, units, 1, T].
+
+    Args:
+        layer: float weights, which are copied.
+        hidden: signed 8-bit quantizer of the hidden state.
+        min_weight_range: a gate's largest weight is taken as at least this.
+    """
+
+    def __init__(self, layer: Lstm, hidden: nn.Module, min_weight_range: float) -> None:
+        super().__init__()
+        self.kernels: Any = nn.ModuleList()
+        self.recurrent_kernels: Any = nn.ModuleList()
+        self.hidden = hidden
+        self.cell_range: torch.Tensor
+        self.register_buffer("cell_range", torch.zeros(()))
+        for weight, recurrent, bias in zip(
+            layer.weight.chunk(4), layer.recurrent_weight.chunk(4), layer.bias.chunk(4), strict=True
+        ):
+            self.kernels.append(_kernel(weight, bias, min_weight_range))
+            self.recurrent_kernels.append(_kernel(recurrent, None, min_weight_range))
+
+    @property
+    def cell_bits(self) -> int:
+        """Integer bits of the cell state: enough for what calibration saw."""
+        seen = float(self.cell_range)
+        return min(max(math.ceil(math.log2(seen)) if seen else 0, MIN_CELL_BITS), MAX_CELL_BITS)
+
+    @property
+    def cell_scale(self) -> float:
+        """Real value of one step of the cell state."""
+        return float(2.0 ** (self.cell_bits - 15))
+
+    def forward(self, x: Any) -> Any:
+        """Hidden states [N, units, 1, T]; of a plain tensor, as in calibration, without rounding."""
+        if not isinstance(x, IntQuantTensor):
+            return self._calibrate(x.squeeze(2).permute(2, 0, 1))
+        weights = [kernel.quant_weight() for kernel in self.kernels]
+        biases = [
+            kernel.bias_quant(kernel.bias, x, weight)
+            for kernel, weight in zip(self.kernels, weights, strict=True)
+        ]
+        steps = _integers(x).squeeze(2).permute(2, 0, 1)
+        sums = F.linear(steps, _joined(weights), _joined(biases))
+        from_input = _rescaled(sums, _multipliers(weights, x.scale))
+        recurrent = [kernel.quant_weight() for kernel in self.recurrent_kernels]
+        recurrent_weight = _joined(recurrent)
+        hidden = self.hidden(steps.new_zeros(steps.shape[1], recurrent_weight.shape[1]))
+        multipliers = _multipliers(recurrent, hidden.scale)
+        cell = torch.zeros_like(hidden.value, dtype=torch.float64)
+        outputs = []
+        for step in from_input:
+            from_hidden = _rescaled(
+                F.linear(_integers(hidden).to(steps.dtype), recurrent_weight), multipliers
+            )
+            i, f, g, o = _saturated(step + from_hidden).chunk(4, dim=1)
+            kept = _rounded(self._sigmoid(f) * cell * GATED_SCALE)
+            new = _rounded(self._sigmoid(i) * self._tanh(g, GATE_SCALE) * (GATED_SCALE**2 / self.cell_scale))
+            cell = (kept + new).clamp(-INT16_MAX, INT16_MAX)
+            shown = self._sigmoid(o) * self._tanh(cell, self.cell_scale)
+            hidden = self.hidden(shown * GATED_SCALE**2)
+            outputs.append(hidden.value.to(steps.dtype))
+        return hidden.set(value=torch.stack(outputs, dim=2).unsqueeze(2))
+
+    def _sigmoid(self, x: torch.Tensor) -> torch.Tensor:
+        return _looked_up(x, torch.sigmoid(x * GATE_SCALE), sigmoid_table())
+
+    def _tanh(self, x: torch.Tensor, scale: float) -> torch.Tensor:
+        bits = 15 + round(math.log2(scale))
+        return _looked_up(x, torch.tanh(x * scale), tanh_table(bits))
+
+    def _calibrate(self, steps: torch.Tensor) -> torch.Tensor:
+        """Run in float [T, N, C] and let the quantizers see the range of both states."""
+        weight = torch.cat([kernel.weight for kernel in self.kernels])
+        bias = torch.cat([kernel.bias for kernel in self.kernels])
+        recurrent = torch.cat([kernel.weight for kernel in self.recurrent_kernels])
+        hidden = cell = steps.new_zeros(steps.shape[1], recurrent.shape[1])
+        outputs = []
+        for step in F.linear(steps, weight, bias):
+            i, f, g, o = (step + F.linear(hidden, recurrent)).chunk(4, dim=1)
+            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+            hidden = torch.sigmoid(o) * torch.tanh(cell)
+            self.cell_range.copy_(torch.maximum(self.cell_range, cell.detach().abs().max()))
+            outputs.append(hidden)
+        # All at once: the states of the first steps alone are smaller than those to come.
+        result: torch.Tensor = self.hidden(torch.stack(outputs, dim=2).unsqueeze(2))
+        return result
+
+
+def _kernel(weight: torch.Tensor, bias: torch.Tensor | None, min_range: float) -> nn.Module:
+    """Weights of a gate and their quantizer; what it computes as a layer is not used."""
+    units, inputs = weight.shape
+    kernel = qnn.QuantLinear(
+        inputs,
+        units,
+        bias=bias is not None,
+        weight_quant=Int8WeightPerTensorFloat,
+        weight_scaling_min_val=min_range,
+        bias_quant=None if bias is None else Int32Bias,
+    )
+    kernel.weight.data.copy_(weight)
+    if bias is not None:
+        kernel.bias.data.copy_(bias)
+    result: nn.Module = kernel
+    return result
+
+
+def _joined(parts: list[IntQuantTensor]) -> torch.Tensor:
+    """Integers of the four gates."""
+    return torch.cat([_integers(part) for part in parts])
+
+
+def _integers(x: IntQuantTensor) -> torch.Tensor:
+    return _straight_through(x.value / x.scale, torch.round(x.value / x.scale))
+
+
+def _multipliers(weights: list[IntQuantTensor], scale: torch.Tensor) -> torch.Tensor:
+    """What turns sums into steps of 2^-12, float64 [4 * units]; the product is float32 in TFLite too."""
+    scales = [weight.scale.reshape(1) * scale / GATE_SCALE for weight in weights]
+    return torch.cat([s.expand(len(w.value)) for s, w in zip(scales, weights, strict=True)]).double()
+
+
+def _rescaled(x: torch.Tensor, multipliers: torch.Tensor) -> torch.Tensor:
+    """Integers times multipliers, rounded twice as TFLite does: times 0.5 to 1, then by a power of two."""
+    with torch.no_grad():
+        mantissa, exponent = torch.frexp(multipliers)
+        left, right = 2.0 ** exponent.clamp(min=0), 2.0 ** exponent.clamp(max=0)
+    first = _half_away(x.detach().double() * left * mantissa)
+    return _saturated(_straight_through(x * multipliers, _half_away(first * right)))
+
+
+def _looked_up(x: torch.Tensor, exact: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """Entries of a table for 16-bit `x`, with the gradient of the exact function."""
+    return _straight_through(exact / GATED_SCALE, table[x.detach().round().long() + INT16_MAX + 1])
+
+
+def _rounded(x: torch.Tensor) -> torch.Tensor:
+    return _straight_through(x, _half_away(x.detach()))
+
+
+def _half_away(x: torch.Tensor) -> torch.Tensor:
+    return torch.sign(x) * torch.floor(x.abs() + 0.5)
+
+
+def _saturated(x: torch.Tensor) -> torch.Tensor:
+    return x.clamp(-INT16_MAX - 1, INT16_MAX)
+
+
+def _straight_through(x: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
+    """`rounded`, with the gradient of `x`."""
+    return x + (rounded - x).detach() if x.requires_grad else rounded
