@@ -18,7 +18,7 @@ _INT32_MAX = (1 << 31) - 1
 _SECTIONS_MAX = 64
 _WEIGHTS_MAX = 1 << 12
 _FACTOR_MAX = 255
-_SUM_MAX = (1 << 32) - 1
+WEIGHTS_SUM_MAX = (1 << 32) - 1
 """Absolute weights of one 64-bit sum of int32 products."""
 
 
@@ -184,7 +184,11 @@ Stage = Cascade | Fir | Mix | Rectify
 
 def _check_weights(weights: tuple[int, ...], where: str) -> None:
     check(all(abs(w) <= _INT32_MAX for w in weights), where, "weights must fit 32 bits")
-    check(sum(map(abs, weights)) <= _SUM_MAX, where, "absolute weights of one sum must add up to below 2^32")
+    check(
+        sum(map(abs, weights)) <= WEIGHTS_SUM_MAX,
+        where,
+        "absolute weights of one sum must add up to below 2^32",
+    )
 
 
 def stages_config(stages: tuple[Stage, ...], channels: int) -> tuple[Any, list[Any]]:

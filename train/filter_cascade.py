@@ -132,6 +132,12 @@ def _quantise(rows: Floats) -> tuple[Section, ...]:
         for k in turns:
             wanted = rows[k, :3] * missing
             b, b_shift = poles[k].best_numerator(wanted, bits if k != turns[-1] else 32)
+            if b[0] == 0:
+                raise UnfitError(
+                    "next to nothing would pass",
+                    "signal path filters",
+                    "Leave out what stops what others pass",
+                )
             numerators[k] = b, b_shift
             missing = float(wanted[0]) * 2.0**b_shift * COEFFICIENT_ONE / b[0]
         if all(max(map(abs, b)) <= _B_MAX for b, _ in numerators.values()):

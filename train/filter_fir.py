@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge.stages import COEFFICIENT_ONE, Fir
-from train.filter_blocks import Block
+from edge.stages import COEFFICIENT_ONE, WEIGHTS_SUM_MAX, Fir
+from train.filter_blocks import Block, UnfitError
 
 
 def fit_fir(block: Block) -> Fir:
@@ -11,6 +11,9 @@ def fit_fir(block: Block) -> Fir:
 
     Args:
         block: taps within +-2, and a factor.
+
+    Raises:
+        UnfitError: more than fourfold the range could come out.
     """
     weights = [round(tap * COEFFICIENT_ONE) for tap in block.taps.tolist()]
     # What rounding changed of the sum goes to the middle, where one tap, or two alike, are the largest.
@@ -21,4 +24,10 @@ def fit_fir(block: Block) -> Fir:
     else:
         weights[middle - 1] += rest // 2
         weights[middle] += rest // 2
+    if sum(map(abs, weights)) > WEIGHTS_SUM_MAX:
+        raise UnfitError(
+            "taps whose absolute values add up to 4 or more",
+            "signal path filters",
+            "Give more taps, or move edges",
+        )
     return Fir(tuple(weights), block.factor)
