@@ -67,9 +67,8 @@ def test_limits_of_the_task_are_drawn_and_others_are_not(bundle: Bundle, tmp_pat
     limits = {"preferred_ms": 50.0, "limit_ms": 100.0}
     slow = dataclasses.replace(bundle, card=bundle.card | {"delay_limits": limits})
     assert "above the limit" in page_of(slow, tmp_path)
-    for other in ({}, {"delay_limits": "soon"}, {"delay_limits": None}):
-        page = page_of(dataclasses.replace(bundle, card=bundle.card | other), tmp_path)
-        assert "the limit" not in page
+    strange = dataclasses.replace(bundle, card=bundle.card | {"delay_limits": "soon"})
+    assert "the limit" not in page_of(strange, tmp_path)
 
 
 def test_what_is_drawn_is_the_response_of_the_filters_asked_for() -> None:

@@ -15,6 +15,7 @@ from edge.link import Link
 from edge.messages import CalibrationPhase
 from edge.signal_path import SignalPath
 from innervate.output import Json, emit_json, emit_table, note, progress, say
+from innervate.verbs.devices import FirmwareOption, PortOption
 
 _PROMPTS = {
     CalibrationPhase.REST: "Relax for {seconds:g} s. Press Enter to begin",
@@ -26,14 +27,7 @@ def calibrate(
     bundle: Annotated[
         Path, typer.Argument(help="The bundle (.nrv) that the device runs.", show_default=False)
     ],
-    port: Annotated[
-        str,
-        typer.Option(
-            "--port",
-            help="Device URL: qemu:BOARD, host:, /dev/ttyACM0, COM5, socket://HOST:PORT.",
-            show_default=False,
-        ),
-    ],
+    port: PortOption,
     rest: Annotated[
         Path | None, typer.Option("--rest", help="Counts of rest (.npy, .csv) in place of the converter's.")
     ] = None,
@@ -52,9 +46,7 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write the calibration to this JSON file.")
     ] = None,
-    firmware: Annotated[
-        Path | None, typer.Option("--firmware", help="For qemu: and host:; built if not given.")
-    ] = None,
+    firmware: FirmwareOption = None,
     json: Json = False,
 ) -> None:
     """Calibrate a device to its wearer, at rest and at maximum contraction; the device stores the result."""

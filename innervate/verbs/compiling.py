@@ -28,7 +28,9 @@ def compile_model(
         Path,
         typer.Option("--out", help="Folder to write; one written before is replaced.", show_default=False),
     ],
-    target: Annotated[str, typer.Option("--target", help="Processor: generic, cortex-m4, cortex-m7, cortex-m33.")] = "generic",
+    target: Annotated[
+        str, typer.Option("--target", help="Processor: generic, cortex-m4, cortex-m7, cortex-m33.")
+    ] = "generic",
     json: Json = False,
 ) -> None:
     """Compile an int8 model to plain C99: sources, CMakeLists.txt and report.json in one folder."""

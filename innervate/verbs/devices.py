@@ -13,21 +13,23 @@ from edge.errors import InnervateError
 from innervate.output import Json, emit_json, emit_table, note, say
 
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.nrv).", show_default=False)]
+PortOption = Annotated[
+    str,
+    typer.Option(
+        "--port",
+        help="Device URL: qemu:BOARD, host:, /dev/ttyACM0, COM5, socket://HOST:PORT.",
+        show_default=False,
+    ),
+]
+FirmwareOption = Annotated[
+    Path | None, typer.Option("--firmware", help="For qemu: and host:; built if not given.")
+]
 
 
 def validate(
     bundle: BundleArgument,
-    port: Annotated[
-        str,
-        typer.Option(
-            "--port",
-            help="Device URL: qemu:BOARD, host:, /dev/ttyACM0, COM5, socket://HOST:PORT.",
-            show_default=False,
-        ),
-    ],
-    firmware: Annotated[
-        Path | None, typer.Option("--firmware", help="For qemu: and host:; built if not given.")
-    ] = None,
+    port: PortOption,
+    firmware: FirmwareOption = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Folder for report.json, JUnit and HTML.")
     ] = None,

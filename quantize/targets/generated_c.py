@@ -13,18 +13,20 @@ from quantize.c99.lowering import lower
 from quantize.c99.program import Program, Value
 from quantize.targets.report import TargetReport
 from quantize.targets.rule import Misfit, Site, file_rule, rule
+from quantize.targets.rules import one_graph
+from quantize.targets.target import Target
 from quantize.tflite_model import Model
-from quantize.tflite_rules import MAX_CONSTANT_USE, MAX_OPERATORS, check_limits, check_operator
+from quantize.tflite_rules import MAX_CONSTANT_USE, MAX_OPERATORS, SUPPORTED, check_limits, check_operator
 
 _ABOUT = (
     "Fits: `innervate compile` takes the file for this processor. The compiler itself is asked, operator by "
     "operator, and shows its own reasons; the layers run {kernels}. Flash and arena are computed, nothing is "
     "built. Not verified on hardware."
 )
-SOURCES = ("docs/compile.md: operators, exactness, bounds",)
+_SOURCES = ("docs/compile.md: operators, exactness, bounds",)
 
 
-def about(processor: str) -> str:
+def _about(processor: str) -> str:
     """Return what a fit means for a processor."""
     own = (
         "with kernels of its own" if processor in TARGETS else "in portable C, without kernels of its own yet"
@@ -59,12 +61,12 @@ def compiler_takes(site: Site) -> Misfit | None:
     return None
 
 
-def family_for(processor: str) -> Family:
+def _family_for(processor: str) -> Family:
     """Return a processor's kernels, the portable ones where it has none of its own."""
     return TARGETS[processor if processor in TARGETS else "generic"].family
 
 
-def kernel(site: Site, family: Family) -> str:
+def _kernel(site: Site, family: Family) -> str:
     """Name the C function that carries out an operator; a RESHAPE needs none."""
     program = family.fit(lower(_alone(site)))
     return ", ".join(family.kernels[step.kernel].function for step in program.steps) or "nothing to do"
@@ -83,7 +85,7 @@ def _constant_bytes(program: Program) -> int:
     return sum(_arrays({str(i): step.parameters for i, step in enumerate(program.steps)}).values())
 
 
-def with_memory(model: Model, report: TargetReport, family: Family) -> TargetReport:
+def _with_memory(model: Model, report: TargetReport, family: Family) -> TargetReport:
     """Add flash and arena to the report of a file that fits."""
     if not report.fits:
         return report
@@ -97,3 +99,18 @@ def with_memory(model: Model, report: TargetReport, family: Family) -> TargetRep
         f"{arena:,} bytes of arena in RAM, and input, output and stack. innervate compile measures them."
     )
     return replace(report, notes=[note], estimates={"constant_bytes": constants, "arena_bytes": arena})
+
+
+def target(title: str, processor: str) -> Target:
+    """Return the target check of a processor that runs the generated C."""
+    family = _family_for(processor)
+    return Target(
+        title=title,
+        about=_about(processor),
+        operators=SUPPORTED,
+        rules=(compiler_takes,),
+        file_rules=(within_limits, one_graph),
+        sources=_SOURCES,
+        runs_on=lambda site: _kernel(site, family),
+        finish=lambda model, tflite, report: _with_memory(model, report, family),
+    )
