@@ -134,6 +134,24 @@ class _Graph:
             fusedActivationFunction=self.activation(),
         )
 
+    def pooled(self) -> None:
+        """A convolution and the highest of 2 or 4 of its neighbours, which kernels may fuse."""
+        self.convolution(False)
+        along = 2 if self.shape[2] >= 2 else 1
+        columns = 2 if self.shape[along] < 4 or self.rng.random() < 0.5 else 4
+        if self.shape[along] < columns:
+            return
+        before, sizes = self.at, {"filterHeight": 1, "filterWidth": 1, "strideH": 1, "strideW": 1}
+        axis = "Width" if along == 2 else "Height"
+        sizes |= {f"filter{axis}": columns, f"stride{axis[0]}": columns}
+        shape = list(self.shape)
+        shape[along] //= columns
+        out = self.output(tuple(shape), self.scale, self.zero)
+        activation = self.activation()
+        self.maker.operator(
+            "MAX_POOL_2D", [before], out, padding=VALID, fusedActivationFunction=activation, **sizes
+        )
+
     def pad(self) -> None:
         amounts = np.array([[0, 0], *self.rng.integers(0, 3, (3, 2))], np.int32)
         if self.rng.random() < 0.5:
@@ -204,9 +222,10 @@ def random_graph(seed: int) -> bytes:
         graph.pool,
         graph.pad,
         graph.add,
+        graph.pooled,
     ]
     for _ in range(graph.integer(1, 3)):
-        layers[int(graph.rng.choice(5, p=[0.3, 0.25, 0.2, 0.1, 0.15]))]()
+        layers[int(graph.rng.choice(6, p=[0.25, 0.25, 0.15, 0.1, 0.1, 0.15]))]()
     if graph.rng.random() < 0.4:
         graph.mean()
     if graph.rng.random() < 0.4 and len(graph.shape) >= 1:

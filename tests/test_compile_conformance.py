@@ -2,6 +2,7 @@
 
 import ctypes
 import subprocess
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+from edge.firmware.bench.emulator import available, run_windows
+from quantize.c99 import emit
 from quantize.c99.arena import plan
 from quantize.c99.emitter import arena_buffers, write_sources
 from quantize.c99.kernels import find_target
@@ -46,7 +49,7 @@ def build(
     sizes = {}
     family = find_target(target).family
     for name, tflite in graphs.items():
-        program = family.fitted(lower(read_model(tflite, name)))
+        program = family.fit(lower(read_model(tflite, name)))
         placed = plan(arena_buffers(program))
         sources |= set(write_sources(program, name, folder, family, placed)[0])
         tensors = program.model.tensors
@@ -174,3 +177,26 @@ def test_extremes(target: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", range(1000, 6000, BATCH))
 def test_many_random_graphs(first: int, target: str, tmp_path: Path) -> None:
     compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, target, tmp_path)
+
+
+@pytest.mark.skipif(not available(), reason="needs arm-none-eabi-gcc and qemu-system-arm")
+@pytest.mark.parametrize("seed", [2, 3, 5, 9, 14, 16, 17, 36, 69, 74])
+def test_emulated_random_graphs(seed: int, tmp_path: Path) -> None:
+    """The DSP family's own instructions, which the tests above replace by plain C."""
+    compare_emulated(seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not available(), reason="needs arm-none-eabi-gcc and qemu-system-arm")
+@pytest.mark.parametrize("first", range(1000, 1200, 20))
+def test_many_emulated_random_graphs(first: int, tmp_path: Path) -> None:
+    for seed in range(first, first + 20):
+        compare_emulated(seed, tmp_path / str(seed))
+
+
+def compare_emulated(seed: int, folder: Path) -> None:
+    tflite = random_graph(seed)
+    report = emit(tflite, "net", folder / "net", "cortex-m4")
+    inputs = np.random.default_rng(seed).integers(-128, 128, (3, prod(report.input_shapes[0])), np.int8)
+    outputs = run_windows(folder / "net", "net", inputs).outputs
+    assert np.array_equal(outputs, reference(tflite, list(inputs))), [o.kernel for o in report.layers]

@@ -3,6 +3,7 @@
 Every step that the kernels here cannot carry out exactly keeps its generic kernel.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99.program import Step, Value
+from quantize.c99.program import Program, Step, Value
 
 # What nrv_dsp_requantize() is equal to the reference within.
 _MAX_BOUND = 1 << 30
@@ -18,7 +19,8 @@ _SHIFTS = range(-23, 0)
 _GROUP = 4  # taps
 _BLOCK = 4  # channels of a depthwise convolution
 _MAX_INT16_TAPS = 256  # int8 whose sum fits int16
-_COLUMN_BYTES = 4 * 2 * _GROUP  # of a group: four columns of int16
+_COLUMNS = 4  # windows that are multiplied at once
+_GROUP_BYTES = _COLUMNS * 2 * _GROUP  # of columns: they are int16
 
 
 def _is_exact(step: Step) -> bool:
@@ -62,7 +64,7 @@ def _activation(parameters: Mapping[str, Any]) -> dict[str, Value]:
     }
 
 
-def matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any]) -> dict[str, Value]:
+def matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any], pool: int) -> dict[str, Value]:
     """Return an `nrv_dsp_matrix_t` of weights [units, taps] and a generic kernel's other parameters."""
     units, odd = len(weights), len(weights) % 2
     bias = np.pad(parameters["bias"], (0, odd))
@@ -73,6 +75,7 @@ def matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any]) -> dict[str
         "units": units,
         "groups": -(-weights.shape[1] // _GROUP),
         **_activation(parameters),
+        "pool": pool,
         "stream": stream,
     }
 
@@ -87,26 +90,31 @@ def _runs(window: dict[str, int], in_c: int) -> tuple[int, int, int]:
     return rows, runs, length
 
 
-def _conv2d(step: Step) -> Step:
+def _conv2d(step: Step, pool: int = 1) -> Step:
     parameters: Mapping[str, Any] = step.parameters
     window, in_c, weights = parameters["window"], parameters["in_c"], parameters["weights"]
     if not _is_exact(step):
         return step
     taps = weights[0].size
-    if taps == in_c and window["stride_h"] == window["stride_w"] == 1:
+    strides = window["stride_h"], window["stride_w"]
+    if taps == in_c and strides == (1, 1) and window["out_w"] == window["in_w"]:
         # Pointwise: all pixels are one row.
         pixels = window["batches"] * window["out_h"] * window["out_w"]
         window = {**window, "batches": 1, "in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
         window |= {"inside_bottom": 1, "inside_right": pixels}
     rows, runs, length = _runs(window, in_c)
+    span, copied = 0, taps
     if length % _GROUP and rows * runs > 1:
         window = {**window, "inside_bottom": 0}
     else:
-        # The last group of a window may reach this far beyond it, which must be in the input.
-        beyond = -length % _GROUP
+        # Up to this far beyond a window is read, which must be in the input.
+        beyond = -length % _GROUP + (window["stride_w"] * in_c == 1)
         reach = (window["kernel_w"] - 1) * window["dilation_w"] + 1 + -(-beyond // in_c)
         last = (window["in_w"] + window["pad_left"] - reach) // window["stride_w"] + 1
-        window = {**window, "inside_right": min(window["inside_right"], last)}
+        window = {**window, "inside_right": min(window["inside_right"], window["out_w"], last)}
+        if rows == window["kernel_h"]:
+            span = (_COLUMNS - 1) * window["stride_w"] + (window["kernel_w"] - 1) * window["dilation_w"] + 1
+            copied = max(taps, window["kernel_h"] * span * in_c + beyond)
     groups = -(-taps // _GROUP)
     return replace(
         step,
@@ -117,9 +125,10 @@ def _conv2d(step: Step) -> Step:
             "rows": rows,
             "runs": runs,
             "run_groups": -(-length // _GROUP),
-            "matrix": matrix(weights.reshape(len(weights), -1), parameters),
+            "span": span,
+            "matrix": matrix(weights.reshape(len(weights), -1), parameters, pool),
         },
-        scratch=groups * _COLUMN_BYTES + taps,
+        scratch=groups * _GROUP_BYTES + copied,
     )
 
 
@@ -201,6 +210,46 @@ _FIT: dict[str, Callable[[Step], Step]] = {
 }
 
 
-def fit(step: Step) -> Step:
-    """Return the step as one of this family's kernels carries it out, or as it was."""
-    return _FIT[step.kernel](step) if step.kernel in _FIT else step
+def _laid_down(step: Step) -> Step:
+    """Return a step whose windows slide along one column as one whose windows slide along one row."""
+    window: Any = step.parameters.get("window")
+    if window is None or any(window[f"{extent}_w"] != 1 for extent in ("in", "out", "kernel")):
+        return step
+    turned = {"_h": "_w", "_w": "_h", "top": "left", "left": "top", "bottom": "right", "right": "bottom"}
+    pattern = re.compile("|".join(f"{end}$" for end in turned))
+    window = {pattern.sub(lambda m: turned[m.group()], name): value for name, value in window.items()}
+    return replace(step, parameters={**step.parameters, "window": window})
+
+
+def _pooled(conv: Step, pool: Step) -> Step | None:
+    """Return a convolution that keeps the highest of so many neighbours, or None if it cannot."""
+    window: Any = pool.parameters["window"]
+    outputs: Any = conv.parameters["window"]
+    columns = window["kernel_w"]
+    size = (window["stride_w"], window["kernel_h"], window["stride_h"], window["pad_left"])
+    span = window["out_w"] * columns
+    turned = (window["in_h"], window["in_w"]) != (outputs["out_h"], outputs["out_w"])
+    p: Mapping[str, Any] = conv.parameters
+    q: Mapping[str, Any] = pool.parameters
+    low, high = max(p["act_min"], q["act_min"]), min(p["act_max"], q["act_max"])
+    if columns not in (2, 4) or size != (columns, 1, 1, 0) or turned or span > window["in_w"] or low > high:
+        return None
+    parameters = {**conv.parameters, "window": {**outputs, "out_w": span}, "act_min": low, "act_max": high}
+    return replace(_conv2d(replace(conv, parameters=parameters), columns), output=pool.output)
+
+
+def fit(program: Program) -> Program:
+    """Return the program with this family's steps; max-pools become part of convolutions where they can."""
+    uses = [program.storage(i) for s in program.steps for i in s.inputs]
+    uses += [program.storage(i) for i in program.model.outputs]
+    steps: list[Step] = []
+    for step in map(_laid_down, program.steps):
+        if steps and step.kernel == "max_pool" and steps[-1].kernel == "conv2d":
+            before = steps[-1]
+            alone = program.storage(step.inputs[0]) == before.output and uses.count(before.output) == 1
+            fused = _pooled(before, step) if alone and _is_exact(before) else None
+            if fused:
+                steps[-1] = fused
+                continue
+        steps.append(step)
+    return replace(program, steps=tuple(_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps))

@@ -130,7 +130,7 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
     _check_name(name)
     processor = find_target(target)
     kernels = processor.family
-    program = kernels.fitted(lower(read_model(tflite, where or f"{name}.tflite")))
+    program = kernels.fit(lower(read_model(tflite, where or f"{name}.tflite")))
     placed = plan(arena_buffers(program))
     model = program.model
     with whole_folder(out) as folder:

@@ -1,12 +1,12 @@
 """Kernel families and targets: which function, parameter structure and files carry out a step, and where."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import InnervateError
 from quantize.c99 import dsp
-from quantize.c99.program import Program, Step
+from quantize.c99.program import Program
 
 CORE = Path(__file__).parents[2] / "edge" / "core"
 
@@ -21,20 +21,16 @@ class Kernel:
     files: tuple[str, ...]
 
 
-def _unchanged(step: Step) -> Step:
-    return step
+def _unchanged(program: Program) -> Program:
+    return program
 
 
 @dataclass(frozen=True)
 class Family:
-    """Kernels for one sort of processor; `fit` exchanges a step for one of the family's own kernels."""
+    """Kernels for one sort of processor; `fit` exchanges steps for those of the family's own kernels."""
 
     kernels: dict[str, Kernel]
-    fit: Callable[[Step], Step] = _unchanged
-
-    def fitted(self, program: Program) -> Program:
-        """Return the program with this family's steps."""
-        return replace(program, steps=tuple(self.fit(step) for step in program.steps))
+    fit: Callable[[Program], Program] = _unchanged
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ _WINDOWED = ("kernels/nrv_window.h", "kernels/nrv_clamp.h", "fixed.h")
 _FLAT = ("kernels/nrv_clamp.h", "fixed.h")
 _DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
 _DSP_COLUMN = ("kernels/nrv_dsp_column.h", *_DSP)
-_DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", *_DSP_COLUMN)
+_DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", "kernels/nrv_dsp_four.h", *_DSP_COLUMN)
 _DSP_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
 
 

@@ -27,6 +27,24 @@ static inline void nrv_store4(int8_t *to, uint32_t word)
     memcpy(to, &word, sizeof word);
 }
 
+/* memcpy and memset for a few bytes, which calls would be slow for. */
+static inline void nrv_copy(int8_t *to, int32_t count, const int8_t *from)
+{
+    for (; count >= 4; count -= 4, to += 4, from += 4) {
+        nrv_store4(to, nrv_load4(from));
+    }
+    for (; count > 0; count--) {
+        *to++ = *from++;
+    }
+}
+
+static inline void nrv_fill(int8_t *to, int32_t count, int32_t value)
+{
+    for (; count > 0; count--) {
+        *to++ = (int8_t)value;
+    }
+}
+
 /* The first `count` (1 to 3) of four bytes, zeros after: nothing beyond them is read. */
 static inline uint32_t nrv_load_some(const int8_t *from, int32_t count)
 {

@@ -1,38 +1,86 @@
 #include "nrv_dsp_conv2d.h"
 
-#include "nrv_dsp.h"
+#include "nrv_dsp_column.h"
+#include "nrv_dsp_four.h"
 
 /* The window that comes next; windows follow each other along the row. */
 typedef struct {
     const int8_t *input; /* of this batch */
     int32_t y;
     int32_t x;
+    int32_t row;   /* where the row's first window starts in the input, in elements */
+    int32_t right; /* windows of this row before this one are inside, if they are not left of inside_left */
 } nrv_place_t;
 
-static void advance(const nrv_dsp_conv2d_t *p, nrv_place_t *at)
+static void start_row(const nrv_dsp_conv2d_t *p, nrv_place_t *at)
 {
-    if (++at->x == p->window.out_w) {
-        at->x = 0;
+    const nrv_window_t *w = &p->window;
+    at->x = 0;
+    at->row = ((at->y * w->stride_h - w->pad_top) * w->in_w - w->pad_left) * p->in_c;
+    at->right = at->y >= w->inside_top && at->y < w->inside_bottom ? w->inside_right : 0;
+}
+
+static inline void advance(const nrv_dsp_conv2d_t *p, nrv_place_t *at, int32_t count)
+{
+    at->x += count;
+    if (at->x == p->window.out_w) {
         if (++at->y == p->window.out_h) {
             at->y = 0;
             at->input += p->window.in_h * p->window.in_w * p->in_c;
         }
+        start_row(p, at);
     }
 }
 
-/* One column from `count` neighbouring taps. */
-static void widen_one(const int8_t *from, int32_t count, uint32_t *column)
+/*
+ * Four columns from `groups` times four neighbouring taps of windows one tap apart, of which one shows what the next one
+ * does, a tap later. Reads one byte beyond the last window. Returns where the next columns go.
+ */
+static inline uint32_t *widen_four_neighbours(const int8_t *taps, int32_t groups, uint32_t *columns)
 {
-    for (; count > 0; count -= 4, from += 4, column += NRV_DSP_GROUP_WORDS) {
-        const uint32_t x = count >= 4 ? nrv_load4(from) : nrv_load_some(from, count);
-        column[0] = nrv_even(x);
-        column[NRV_DSP_COLUMNS] = nrv_odd(x);
+    uint32_t x = nrv_load4(taps);
+    uint32_t even = nrv_even(x);
+#ifdef NRV_DSP_ASM
+    uint32_t y, odd, even2, odd2;
+    __asm__ volatile(
+        "1:\n\t"
+        "sxtb16 %[odd], %[x], ror #8\n\t"
+        "ldr %[y], [%[taps], #2]\n\t"
+        "ldr %[x], [%[taps], #4]!\n\t"
+        "sxtb16 %[even2], %[y]\n\t"
+        "sxtb16 %[odd2], %[y], ror #8\n\t"
+        "strd %[even], %[odd], [%[to]], #16\n\t"
+        "strd %[even2], %[odd2], [%[to], #-8]\n\t"
+        "sxtb16 %[even], %[x]\n\t"
+        "strd %[odd], %[even2], [%[to]], #16\n\t"
+        "strd %[odd2], %[even], [%[to], #-8]\n\t"
+        "subs %[groups], %[groups], #1\n\t"
+        "bne 1b"
+        : [taps] "+r"(taps), [to] "+r"(columns), [groups] "+r"(groups), [x] "+r"(x), [y] "=&r"(y),
+          [even] "+r"(even), [odd] "=&r"(odd), [even2] "=&r"(even2), [odd2] "=&r"(odd2)
+        :
+        : "cc", "memory");
+#else
+    for (; groups > 0; groups--, columns += NRV_DSP_GROUP_WORDS) {
+        const uint32_t y = nrv_load4(taps + 2);
+        columns[0] = even;
+        columns[1] = columns[4] = nrv_odd(x);
+        columns[2] = columns[5] = nrv_even(y);
+        columns[3] = columns[6] = nrv_odd(y);
+        taps += 4;
+        x = nrv_load4(taps);
+        columns[7] = even = nrv_even(x);
     }
+#endif
+    return columns;
 }
 
 /* Four columns from `groups` times four neighbouring taps of windows `step` apart; returns where the next ones go. */
-static uint32_t *widen_four(const int8_t *taps, int32_t step, int32_t groups, uint32_t *columns)
+static inline uint32_t *widen_four(const int8_t *taps, int32_t step, int32_t groups, uint32_t *columns)
 {
+    if (step == 1) {
+        return widen_four_neighbours(taps, groups, columns);
+    }
     const int8_t *taps1 = taps + step;
     const int8_t *taps2 = taps1 + step;
     const int8_t *taps3 = taps2 + step;
@@ -64,63 +112,89 @@ static uint32_t *widen_four(const int8_t *taps, int32_t step, int32_t groups, ui
         : "cc", "memory");
     return columns;
 #else
-    widen_one(taps, 4 * groups, columns);
-    widen_one(taps1, 4 * groups, columns + 1);
-    widen_one(taps2, 4 * groups, columns + 2);
-    widen_one(taps3, 4 * groups, columns + 3);
+    const int32_t count = 4 * groups;
+    nrv_widen(taps, count, NRV_DSP_COLUMNS, columns);
+    nrv_widen(taps1, count, NRV_DSP_COLUMNS, columns + 1);
+    nrv_widen(taps2, count, NRV_DSP_COLUMNS, columns + 2);
+    nrv_widen(taps3, count, NRV_DSP_COLUMNS, columns + 3);
     return columns + groups * NRV_DSP_GROUP_WORDS;
 #endif
 }
 
-/* Whether the next four windows are neighbours in place. */
-static int32_t are_four_inside(const nrv_window_t *w, const nrv_place_t *at)
-{
-    return at->x >= w->inside_left && at->x + NRV_DSP_COLUMNS <= w->inside_right && at->y >= w->inside_top &&
-           at->y < w->inside_bottom;
-}
-
-/* The next four windows in place into four columns. */
-static void four_in_place(const nrv_dsp_conv2d_t *p, nrv_place_t *at, uint32_t *columns)
+/* The part of the input that windows from (y, x) on reach: kernel_h rows of `span` columns, the border filled. */
+static void copy_span(const nrv_dsp_conv2d_t *p, const nrv_place_t *at, int32_t span, int8_t *to)
 {
     const nrv_window_t *w = &p->window;
-    const int32_t row_step = w->dilation_h * w->in_w * p->in_c;
-    const int32_t run_step = w->dilation_w * p->in_c;
-    const int32_t iy = at->y * w->stride_h - w->pad_top;
-    const int32_t ix = at->x * w->stride_w - w->pad_left;
-    const int8_t *taps = at->input + (iy * w->in_w + ix) * p->in_c;
-    for (int32_t row = p->rows; row > 0; row--, taps += row_step) {
-        const int8_t *tap = taps;
-        for (int32_t run = p->runs; run > 0; run--, tap += run_step) {
-            columns = widen_four(tap, w->stride_w * p->in_c, p->run_groups, columns);
+    const int32_t top = at->y * w->stride_h - w->pad_top;
+    const int32_t left = at->x * w->stride_w - w->pad_left;
+    const int32_t last = nrv_min(span, left < w->in_w ? w->in_w - left : 0);
+    const int32_t first = nrv_min(last, left < 0 ? -left : 0);
+    for (int32_t ky = 0; ky < w->kernel_h; ky++, to += span * p->in_c) {
+        const int32_t iy = top + ky * w->dilation_h;
+        const int32_t inside = iy >= 0 && iy < w->in_h;
+        const int32_t from = inside ? first : span;
+        nrv_fill(to, from * p->in_c, w->input_zero);
+        if (inside) {
+            const int8_t *const source = at->input + (iy * w->in_w + left + first) * p->in_c;
+            nrv_copy(to + first * p->in_c, (last - first) * p->in_c, source);
+            nrv_fill(to + last * p->in_c, (span - last) * p->in_c, w->input_zero);
         }
     }
-    at->x += NRV_DSP_COLUMNS - 1;
-    advance(p, at);
 }
 
-/* The next window, copied with its border, into one column. */
-static void one_copied(const nrv_dsp_conv2d_t *p, nrv_place_t *at, uint32_t *column, int8_t *copy)
+/* The next `count` windows, each copied with its border, into columns. */
+static void copy_windows(const nrv_dsp_conv2d_t *p, nrv_place_t *at, int32_t count, uint32_t *columns, int8_t *copy)
 {
-    nrv_padded_patch(&p->window, at->input, p->in_c, at->y, at->x, copy);
-    widen_one(copy, p->window.kernel_h * p->window.kernel_w * p->in_c, column);
-    advance(p, at);
+    const nrv_window_t *w = &p->window;
+    for (; count > 0; count--, columns++) {
+        if (w->dilation_w == 1) {
+            copy_span(p, at, w->kernel_w, copy);
+        } else {
+            nrv_padded_patch(w, at->input, p->in_c, at->y, at->x, copy);
+        }
+        nrv_widen(copy, w->kernel_h * w->kernel_w * p->in_c, NRV_DSP_COLUMNS, columns);
+        advance(p, at, 1);
+    }
 }
 
 void nrv_dsp_conv2d(const nrv_dsp_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch)
 {
+    const nrv_window_t *w = &p->window;
     uint32_t *const columns = (uint32_t *)(void *)scratch; /* the arena's buffers start on words */
     int8_t *const copy = scratch + p->matrix.groups * NRV_DSP_GROUP_WORDS * 4;
-    nrv_place_t at = {input, 0, 0};
-    for (int32_t left = p->window.batches * p->window.out_h * p->window.out_w; left > 0; left -= NRV_DSP_COLUMNS) {
-        const int32_t count = nrv_min(left, NRV_DSP_COLUMNS);
-        if (are_four_inside(&p->window, &at)) {
-            four_in_place(p, &at, columns);
-        } else {
-            for (int32_t i = 0; i < count; i++) {
-                one_copied(p, &at, columns + i, copy);
+    const nrv_four_t four = nrv_four(&p->matrix, columns);
+    const int32_t output_step = NRV_DSP_COLUMNS / p->matrix.pool * p->matrix.units;
+    const int32_t window_step = w->stride_w * p->in_c;
+    const int32_t run_step = w->dilation_w * p->in_c;
+    int8_t *const first = output;
+    nrv_place_t at = {input, 0, 0, 0, 0};
+    int32_t left = w->batches * w->out_h * w->out_w;
+    start_row(p, &at);
+    for (; left >= NRV_DSP_COLUMNS; left -= NRV_DSP_COLUMNS, output += output_step) {
+        const int8_t *taps = at.input + at.row + at.x * window_step;
+        int32_t row_step = w->dilation_h * w->in_w * p->in_c;
+        uint32_t *to = columns;
+        if (at.x + NRV_DSP_COLUMNS > at.right || at.x < w->inside_left) {
+            if (p->span == 0 || at.x + NRV_DSP_COLUMNS > w->out_w) {
+                copy_windows(p, &at, NRV_DSP_COLUMNS, columns, copy);
+                nrv_dsp_multiply_four(&four, output);
+                continue;
+            }
+            copy_span(p, &at, p->span, copy);
+            taps = copy;
+            row_step = p->span * p->in_c;
+        }
+        for (int32_t row = p->rows; row > 0; row--, taps += row_step) {
+            const int8_t *tap = taps;
+            for (int32_t run = p->runs; run > 0; run--, tap += run_step) {
+                to = widen_four(tap, window_step, p->run_groups, to);
             }
         }
-        nrv_dsp_multiply(&p->matrix, columns, count, output);
-        output += NRV_DSP_COLUMNS * p->matrix.units;
+        advance(p, &at, NRV_DSP_COLUMNS);
+        nrv_dsp_multiply_four(&four, output);
     }
+    copy_windows(p, &at, left, columns, copy);
+    nrv_dsp_multiply_some(&p->matrix, columns, left, output);
+    output += left / p->matrix.pool * p->matrix.units;
+    nrv_dsp_clamp(first, (int32_t)(output - first), p->matrix.act_min, p->matrix.act_max);
 }

@@ -20,10 +20,12 @@ typedef struct {
     int32_t rows;
     int32_t runs;
     int32_t run_groups;
+    int32_t span; /* input columns that four neighbouring windows reach; 0 where those cannot be read as those inside */
     nrv_dsp_matrix_t matrix;
 } nrv_dsp_conv2d_t;
 
-/* scratch: 4 int16 columns of matrix.groups * 4 taps; after them a window. */
+/* scratch: 4 int16 columns of matrix.groups * 4 taps; after them a window or,
+ * if that is larger, kernel_h rows of `span` pixels and 3 bytes. */
 void nrv_dsp_conv2d(const nrv_dsp_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
 #endif

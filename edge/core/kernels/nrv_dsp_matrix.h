@@ -10,6 +10,7 @@ typedef struct {
     int32_t cut_below_zero; /* 1: the activation cuts off all below the zero point, so how halves round there is moot */
     int32_t act_min;        /* fused activation and int8 range, as quantized outputs */
     int32_t act_max;
+    int32_t pool; /* columns an output, 1, 2 or 4: the highest of so many neighbours */
     /*
      * For every two units a, b (b all zeros where the last one is alone), in the order in which it is read:
      *   biases of a, b, the input's zero point folded in;
@@ -24,7 +25,13 @@ typedef struct {
 /* Four columns side by side: [groups][even taps, odd taps][column]. */
 enum { NRV_DSP_COLUMNS = 4, NRV_DSP_GROUP_WORDS = 8 };
 
-/* Writes `units` outputs for each of the first `count` (1 to 4) columns, one column after the other. */
-void nrv_dsp_multiply(const nrv_dsp_matrix_t *m, const uint32_t *columns, int32_t count, int8_t *output);
+/*
+ * The first `count` of four columns, a multiple of pool; [count / pool][units] outputs. They are saturated to int8
+ * only: nrv_dsp_clamp() takes care of narrower activations.
+ */
+void nrv_dsp_multiply_some(const nrv_dsp_matrix_t *m, const uint32_t *columns, int32_t count, int8_t *output);
+
+/* `count` values within low .. high, in place. */
+void nrv_dsp_clamp(int8_t *values, int32_t count, int32_t low, int32_t high);
 
 #endif

@@ -22,8 +22,8 @@ static void mean_of_four(const nrv_pool_t *p, const nrv_pool_part_t *part, int32
                                  (int16_t)(odd >> 16)};
     const int32_t count = part->rows * part->columns;
     for (int32_t i = 0; i < BLOCK; i++) {
-        const int32_t mean = (sums[i] > 0 ? sums[i] + count / 2 : sums[i] - count / 2) / count;
-        output[c + i] = nrv_clamp8(mean, p->act_min, p->act_max);
+        const int32_t half = sums[i] > 0 ? count / 2 : -(count / 2);
+        output[c + i] = nrv_clamp8((sums[i] + half) / count, p->act_min, p->act_max);
     }
 }
 
@@ -40,16 +40,27 @@ static void highest_of_four(const nrv_pool_t *p, const nrv_pool_part_t *part, in
     nrv_store4(output + c, nrv_lowest4(highest, nrv_bytes(p->act_max)));
 }
 
-static inline void pool(const nrv_pool_t *p, const int8_t *input, int8_t *output,
-                        void (*four)(const nrv_pool_t *, const nrv_pool_part_t *, int32_t, int8_t *))
+static inline __attribute__((always_inline)) void pool(const nrv_pool_t *p, const int8_t *input, int8_t *output,
+                                                       int32_t average)
 {
     const nrv_window_t *w = &p->window;
+    const int32_t step = w->stride_w * p->channels;
     for (int32_t batch = 0; batch < w->batches; batch++, input += w->in_h * w->in_w * p->channels) {
         for (int32_t y = 0; y < w->out_h; y++) {
+            const int32_t left = y >= w->inside_top && y < w->inside_bottom ? w->inside_left : w->out_w;
+            const int32_t row = ((y * w->stride_h - w->pad_top) * w->in_w - w->pad_left) * p->channels;
             for (int32_t x = 0; x < w->out_w; x++, output += p->channels) {
-                const nrv_pool_part_t part = nrv_pool_inside(p, input, y, x);
+                nrv_pool_part_t part = {input + row + x * step, w->kernel_h, w->kernel_w};
+                if (x < left || x >= w->inside_right) {
+                    part = nrv_pool_inside(p, input, y, x);
+                }
                 for (int32_t c = 0; c < p->channels; c += BLOCK) {
-                    four(p, &part, nrv_min(c, p->channels - BLOCK), output);
+                    c = nrv_min(c, p->channels - BLOCK);
+                    if (average) {
+                        mean_of_four(p, &part, c, output);
+                    } else {
+                        highest_of_four(p, &part, c, output);
+                    }
                 }
             }
         }
@@ -58,10 +69,10 @@ static inline void pool(const nrv_pool_t *p, const int8_t *input, int8_t *output
 
 void nrv_dsp_average_pool(const nrv_pool_t *p, const int8_t *input, int8_t *output)
 {
-    pool(p, input, output, mean_of_four);
+    pool(p, input, output, 1);
 }
 
 void nrv_dsp_max_pool(const nrv_pool_t *p, const int8_t *input, int8_t *output)
 {
-    pool(p, input, output, highest_of_four);
+    pool(p, input, output, 0);
 }
