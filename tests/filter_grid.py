@@ -102,6 +102,7 @@ EMG = [
     _case(1000.0, _high(20, 4)),
     _case(2000.0, _high(0.1)),
     _case(1000.0, _band(20, 450, 4), Filter("notch", (50.0,), harmonics="all")),
+    _case(2000.0, _band(20, 450, 4), Filter("notch", (50.0,), harmonics="all")),
     _case(2000.0, _band(20, 450, 4), Filter("notch", (60.0,), q=20.0, harmonics=7)),
     _case(1000.0, Filter("envelope", (5.0,))),
     _case(1000.0, _band(20, 450, 4), Filter("envelope", (3.0,), 4)),

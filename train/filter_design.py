@@ -25,7 +25,7 @@ from train.filter_proof import Proof, largest_shift
 from train.filter_prototype import PASS_SHARE, ideal_segments, refusal
 from train.montage import Montage, fit_montage
 
-_SECTIONS_MAX = 16
+_SECTIONS_MAX = 32
 """Of one cascade."""
 
 _SETTLED = 0.01
