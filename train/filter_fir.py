@@ -10,7 +10,7 @@ def fit_fir(block: Block) -> Fir:
     """Round taps to Q2.30, symmetry kept, so that a constant comes out as large as designed, to within 2^-30.
 
     Args:
-        block: taps within +-2, and a factor.
+        block: taps and a factor.
 
     Raises:
         UnfitError: more than fourfold the range could come out.
@@ -24,9 +24,9 @@ def fit_fir(block: Block) -> Fir:
     else:
         weights[middle - 1] += rest // 2
         weights[middle] += rest // 2
-    if sum(map(abs, weights)) > WEIGHTS_SUM_MAX:
+    if max(map(abs, weights)) >= 2 * COEFFICIENT_ONE or sum(map(abs, weights)) > WEIGHTS_SUM_MAX:
         raise UnfitError(
-            "taps whose absolute values add up to 4 or more",
+            "a tap of 2 or more, or taps whose absolute values add up to 4 or more",
             "signal path filters",
             "Give more taps, or move edges",
         )
