@@ -130,7 +130,7 @@ class _Lowering:
         if isinstance(module, nn.Dropout | nn.Dropout2d | nn.Identity):
             self.recurrent.same(node)
             return
-        path, source = str(node.target), self.source(node)
+        path = str(node.target)
         match module:
             case nn.Conv2d():
                 self.conv(node, module)
@@ -148,14 +148,14 @@ class _Lowering:
                 self.global_average(node, module)
             case nn.ZeroPad2d():
                 left, right, top, bottom = (int(side) for side in module.padding)
-                self.made[node] = self.made[source]
+                self.made[node] = self.made[self.source(node)]
                 self.pending_pad[node] = (top, bottom, left, right)
                 if not all(_is_conv(self.modules, user) for user in node.users):
                     raise InnervateError(
                         "padding without a convolution after it", path, "Put ZeroPad2d right before Conv2d"
                     )
-            case nn.Flatten() if module.start_dim == 1 and module.end_dim in (-1, len(_shape(source))):
-                self.made[node] = self.made[source]
+            case nn.Flatten() if _flattens_all(module, _shape(node)):
+                self.made[node] = self.made[self.source(node)]
             case _:
                 kind = type(module).__name__
                 remedy = REPLACEMENTS.get(kind)
@@ -390,6 +390,11 @@ def _normalises(module: nn.Module, shape: Shape) -> bool:
     """Whether a batch norm keeps running statistics, over the channels of such a shape."""
     kept = getattr(module, "running_mean", None) is not None
     return kept and len(shape) == (3 if isinstance(module, nn.BatchNorm2d) else 1)
+
+
+def _flattens_all(module: nn.Flatten, shape: Shape) -> bool:
+    """Whether nothing but the batch is left apart; `shape` is that of its output."""
+    return module.start_dim == 1 and len(shape) == 1
 
 
 def _is_conv(modules: dict[str, nn.Module], node: torch.fx.Node) -> bool:

@@ -22,6 +22,8 @@ from quantize.network import Lstm
 GATE_SCALE: Final = 2.0**-12
 GATED_SCALE: Final = 2.0**-15
 """Of what sigmoid and tanh give."""
+NUDGE: Final = 1 + 2.0**-40
+"""Brevitas rounds halves to even, TFLite away from zero."""
 INT16_MAX: Final = 2**15 - 1
 MIN_CELL_BITS: Final = 3
 """Integer bits of the cell state: with fewer its scale would be finer than anything that reads it."""
@@ -89,7 +91,7 @@ class QuantLstm(nn.Module):
             new = _rounded(self._sigmoid(i) * self._tanh(g, GATE_SCALE) * (GATED_SCALE**2 / self.cell_scale))
             cell = (kept + new).clamp(-INT16_MAX, INT16_MAX)
             shown = self._sigmoid(o) * self._tanh(cell, self.cell_scale)
-            hidden = self.hidden(shown * GATED_SCALE**2)
+            hidden = self.hidden(shown * (GATED_SCALE**2 * NUDGE))
             outputs.append(hidden.value.to(steps.dtype))
         return hidden.set(value=torch.stack(outputs, dim=2).unsqueeze(2))
 
