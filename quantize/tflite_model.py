@@ -137,6 +137,9 @@ class StridedSliceOptions:
 
     ellipsis_mask: int
     new_axis_mask: int
+    begin_mask: int = 0
+    end_mask: int = 0
+    shrink_axis_mask: int = 0
 
 
 @dataclass(frozen=True)

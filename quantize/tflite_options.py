@@ -101,7 +101,13 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], Options]]] = {
     "SOFTMAX": ("SoftmaxOptions", lambda o: SoftmaxOptions(float(o.Beta()))),
     "STRIDED_SLICE": (
         "StridedSliceOptions",
-        lambda o: StridedSliceOptions(int(o.EllipsisMask()), int(o.NewAxisMask())),
+        lambda o: StridedSliceOptions(
+            int(o.EllipsisMask()),
+            int(o.NewAxisMask()),
+            int(o.BeginMask()),
+            int(o.EndMask()),
+            int(o.ShrinkAxisMask()),
+        ),
     ),
     "SUB": ("SubOptions", lambda o: FusedOptions(_activation(o))),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": ("UnidirectionalSequenceLSTMOptions", _lstm),

@@ -13,6 +13,7 @@ from edge.errors import InnervateError
 from quantize.tflite_model import (
     ConvOptions,
     DenseOptions,
+    LstmOptions,
     Model,
     Operator,
     Padding,
@@ -20,6 +21,7 @@ from quantize.tflite_model import (
     SoftmaxOptions,
     Tensor,
 )
+from quantize.tflite_sequence_rules import lstm, strided_slice
 
 # The reference softmax stops the process where its sum of exponentials, each at most 1, reaches 512.
 SOFTMAX_MAX_DEPTH = 511
@@ -60,6 +62,8 @@ class _Checker:
 
     def activation_is_one_of_ours(self) -> None:
         activation = getattr(self.operator.options, "activation", "NONE")
+        if isinstance(self.operator.options, LstmOptions):
+            return  # its activation is another thing, see its rule
         self.require(
             activation in ACTIVATIONS, f"fused activation {activation} is none of {', '.join(ACTIVATIONS)}"
         )
@@ -151,7 +155,9 @@ class _Checker:
         source, target = self.input(0), self.output
         # The tolerance of the reference kernels' own check.
         same = abs(source.scale - target.scale) <= 1e-6 and source.zero_point == target.zero_point
-        self.require(same, "input and output differ in scale or zero point, which pooling cannot change")
+        self.require(
+            same, "input and output differ in scale or zero point, which this operator cannot change"
+        )
 
 
 def window_extent(size: int, kernel: int, stride: int, dilation: int, padding: Padding) -> tuple[int, int]:
@@ -334,6 +340,8 @@ _RULES: dict[str, Callable[[_Checker], None]] = {
     "PAD": _pad,
     "RESHAPE": _reshape,
     "SOFTMAX": _softmax,
+    "STRIDED_SLICE": strided_slice,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
 }
 
 
@@ -397,8 +405,10 @@ def check_operators(model: Model) -> None:
         )
     for operator in model.operators:
         check_supported(model, operator)
+    unused = {i for operator in model.operators for i in operator.intermediates}
     for tensor in model.tensors:
-        _check_tensor(model, tensor)
+        if tensor.index not in unused:
+            _check_tensor(model, tensor)
     check_limits(model)
     for operator in model.operators:
         check_operator(model, operator)

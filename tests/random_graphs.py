@@ -233,3 +233,77 @@ def random_graph(seed: int) -> bytes:
     if graph.rng.random() < 0.4 and len(graph.shape) >= 1:
         graph.softmax()
     return graph.maker.finish(graph.at)
+
+
+def random_lstm(seed: int) -> bytes:
+    """A fused LSTM, then perhaps its last step, a dense layer."""
+    graph = _Graph(np.random.default_rng(seed))
+    maker, rng = Maker(), graph.rng
+    graph.maker = maker
+    graph.shape = (graph.integer(1, 2), graph.integer(1, 9), graph.integer(1, 11))
+    graph.at = maker.input(graph.shape, graph.scale, graph.zero)
+    batches, steps, inputs = graph.shape
+    units = graph.integer(1, 13)
+    hidden_scale, hidden_zero = _f32(2.0 ** rng.uniform(-8, -6)), graph.some_zero()
+    cell_scale = 2.0 ** -graph.integer(9, 15)
+
+    def weights(columns: int, scale_of_input: float) -> list[int]:
+        # Sums of about 2: gates between shut and open.
+        scales = [
+            _f32(2.0 ** rng.uniform(-2, 2) / (74 * 74 * scale_of_input * np.sqrt(columns))) for _ in range(4)
+        ]
+        return [maker.constant(rng.integers(-127, 128, (units, columns)).astype(np.int8), s) for s in scales]
+
+    kernels, recurrent = weights(inputs, graph.scale), weights(units, hidden_scale)
+    biases = [maker.constant(rng.integers(-8000, 8000, units).astype(np.int32), 1e-4) for _ in range(4)]
+    states = [
+        maker.state((batches, units), hidden_scale, hidden_zero),
+        maker.state((batches, units), cell_scale, 0, int16=True),
+    ]
+    intermediates = [maker.tensor((0,)) for _ in range(4)] + [maker.tensor((0,), hidden_scale, hidden_zero)]
+    inputs_of = [graph.at, *kernels, *recurrent, -1, -1, -1, *biases, -1, -1, *states, -1, -1, -1, -1]
+    maker.operator(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        inputs_of,
+        graph.output((batches, steps, units), hidden_scale, hidden_zero),
+        intermediates=intermediates,
+        fusedActivationFunction=schema.ActivationFunctionType.TANH,
+        cellClip=float(rng.choice([0.0, 0.75, 10.0])),
+    )
+    if rng.random() < 0.5:
+        parts = [[0, -1, 0], [0, steps, 0], [1, 1, 1]]
+        constants = [maker.constant(np.array(part, np.int32)) for part in parts]
+        before, out = graph.at, graph.output((batches, units), hidden_scale, hidden_zero)
+        masks = {"beginMask": 5, "endMask": 5, "shrinkAxisMask": 2}
+        maker.operator("STRIDED_SLICE", [before, *constants], out, **masks)
+    if rng.random() < 0.5:
+        graph.dense()
+    return maker.finish(graph.at)
+
+
+def random_slice(seed: int) -> bytes:
+    """A box out of a tensor, its corners from either end or left open."""
+    rng = np.random.default_rng(seed)
+    maker, rank = Maker(), int(rng.integers(1, 5))
+    shape = tuple(int(n) for n in rng.integers(1, 6, rank))
+    begin = [int(rng.integers(0, n)) for n in shape]
+    end = [int(rng.integers(b + 1, n + 1)) for b, n in zip(begin, shape, strict=True)]
+    masks = {"beginMask": 0, "endMask": 0, "shrinkAxisMask": 0}
+    sizes = []
+    for axis, extent in enumerate(shape):
+        kind = rng.choice(["plain", "begin", "end", "shrink"])
+        if kind == "shrink":
+            masks["shrinkAxisMask"] |= 1 << axis
+        else:
+            first = 0 if kind == "begin" else begin[axis]
+            last = extent if kind == "end" else end[axis]
+            masks["beginMask"] |= (kind == "begin") << axis
+            masks["endMask"] |= (kind == "end") << axis
+            sizes.append(last - first)
+        if rng.random() < 0.5:
+            begin[axis] -= extent
+        if end[axis] < extent and rng.random() < 0.5:
+            end[axis] -= extent
+    parts = [maker.constant(np.array(part, np.int32)) for part in (begin, end, [1] * rank)]
+    out = maker.tensor(sizes, 0.5, 3)
+    return maker.finish(maker.operator("STRIDED_SLICE", [maker.input(shape, 0.5, 3), *parts], out, **masks))

@@ -18,7 +18,7 @@ from quantize.c99.kernels import find_target
 from quantize.c99.lowering import lower
 from quantize.c99.shared import find_compiler
 from quantize.tflite_reader import read_model
-from tests.random_graphs import random_graph
+from tests.random_graphs import random_graph, random_lstm, random_slice
 from tests.tflite_maker import SAME, VALID, Maker
 
 BATCH = 100  # graphs in one library
@@ -27,7 +27,8 @@ WINDOWS = 3  # inputs a graph
 FAMILIES = ("generic", "cortex-m4")
 
 
-def reference(tflite: bytes, inputs: list[NDArray[np.int8]]) -> list[NDArray[np.int8]]:
+def reference(tflite: bytes, inputs: list[NDArray[np.int8]], keep: bool = True) -> list[NDArray[np.int8]]:
+    """Outputs for one input after the other; states are kept between them, or start anew."""
     interpreter = Interpreter(
         model_content=tflite, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
     )
@@ -37,6 +38,8 @@ def reference(tflite: bytes, inputs: list[NDArray[np.int8]]) -> list[NDArray[np.
     for values in inputs:
         interpreter.set_tensor(source["index"], values.reshape(source["shape"]))
         interpreter.invoke()
+        if not keep:
+            interpreter.reset_all_variables()
         outputs.append(interpreter.get_tensor(target["index"]).reshape(-1))
     return outputs
 
@@ -73,6 +76,7 @@ def compare(graphs: dict[str, bytes], target: str, folder: Path) -> None:
         inputs = [rng.integers(-128, 128, input_size, np.int8) for _ in range(WINDOWS)]
         inputs += [np.full(input_size, value, np.int8) for value in (-128, 127)]
         state = np.full(arena_size // 8 + 1, 0xA5A5A5A5A5A5A5A5, np.uint64)
+        getattr(library, f"{name}_reset")(ctypes.c_void_p(state.ctypes.data))
         for values, expected in zip(inputs, reference(tflite, inputs), strict=True):
             output = np.zeros(output_size, np.int8)
             getattr(library, f"{name}_run")(
@@ -92,6 +96,14 @@ def compare(graphs: dict[str, bytes], target: str, folder: Path) -> None:
 @pytest.mark.parametrize("first", range(0, 300, BATCH))
 def test_random_graphs(first: int, target: str, tmp_path: Path) -> None:
     compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, target, tmp_path)
+
+
+@pytest.mark.parametrize("target", FAMILIES)
+def test_random_lstms(target: str, tmp_path: Path) -> None:
+    """States are kept from one input to the next on both sides."""
+    graphs = {f"lstm_{seed}": random_lstm(seed) for seed in range(60)}
+    graphs |= {f"slice_{seed}": random_slice(seed) for seed in range(60)}
+    compare(graphs, target, tmp_path)
 
 
 def softmax(depth: int, scale: float, beta: float) -> bytes:
@@ -183,7 +195,13 @@ def test_many_random_graphs(first: int, target: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [2, 3, 5, 9, 14, 16, 17, 36, 69, 74])
 def test_emulated_random_graphs(seed: int, tmp_path: Path) -> None:
     """The DSP family's own instructions, which the tests above replace by plain C."""
-    compare_emulated(seed, tmp_path)
+    compare_emulated(random_graph(seed), seed, tmp_path)
+
+
+@pytest.mark.skipif(not available(), reason="needs arm-none-eabi-gcc and qemu-system-arm")
+@pytest.mark.parametrize("seed", range(4))
+def test_emulated_random_lstms(seed: int, tmp_path: Path) -> None:
+    compare_emulated(random_lstm(seed), seed, tmp_path)
 
 
 @pytest.mark.slow
@@ -191,12 +209,13 @@ def test_emulated_random_graphs(seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", range(1000, 1200, 20))
 def test_many_emulated_random_graphs(first: int, tmp_path: Path) -> None:
     for seed in range(first, first + 20):
-        compare_emulated(seed, tmp_path / str(seed))
+        compare_emulated(random_graph(seed), seed, tmp_path / str(seed))
 
 
-def compare_emulated(seed: int, folder: Path) -> None:
-    tflite = random_graph(seed)
+def compare_emulated(tflite: bytes, seed: int, folder: Path) -> None:
     report = emit(tflite, "net", folder / "net", "cortex-m4")
     inputs = np.random.default_rng(seed).integers(-128, 128, (3, prod(report.input_shapes[0])), np.int8)
     outputs = run_windows(folder / "net", "net", inputs).outputs
-    assert np.array_equal(outputs, reference(tflite, list(inputs))), [o.kernel for o in report.layers]
+    assert np.array_equal(outputs, reference(tflite, list(inputs), keep=False)), [
+        o.kernel for o in report.layers
+    ]

@@ -15,7 +15,7 @@ from quantize.c99 import Report, build_shared, emit
 from quantize.c99.arena import Buffer, plan
 from quantize.c99.kernels import CORE, TARGETS
 from quantize.c99.toolchain import CallGraph
-from tests.random_graphs import random_graph
+from tests.random_graphs import random_graph, random_lstm
 from tests.tflite_maker import Maker
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror")
@@ -57,6 +57,9 @@ def test_no_warnings(compiler: str, tmp_path: Path) -> None:
             name = f"g{seed}_{target[-2:]}"
             report = emit(random_graph(seed), name, tmp_path / name, target)
             files |= {tmp_path / name / s for s in report.sources}
+        name = f"lstm_{target[-2:]}"
+        report = emit(random_lstm(4), name, tmp_path / name, target)
+        files |= {tmp_path / name / s for s in report.sources}
     emit(two_inputs_two_outputs(), "two", tmp_path / "two")
     kernels = {f.name for f in files if f.name.startswith("nrv_")}
     assert kernels == {f.name for f in (CORE / "kernels").glob("*.c")}, "the sample misses a kernel"

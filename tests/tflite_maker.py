@@ -17,6 +17,7 @@ _VERSIONS = {
     "SOFTMAX": 2,
     "ADD": 2,
     "PAD": 2,
+    "STRIDED_SLICE": 2,
 }
 _OPTIONS = {
     "ADD": "AddOptions",
@@ -29,6 +30,8 @@ _OPTIONS = {
     "PAD": "PadOptions",
     "RESHAPE": "ReshapeOptions",
     "SOFTMAX": "SoftmaxOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
 }
 
 
@@ -88,6 +91,14 @@ class Maker:
     ) -> int:
         return self.tensor(data.shape, scale, zero_point, data, axis)
 
+    def state(self, shape: Sequence[int], scale: float, zero_point: int, int16: bool = False) -> int:
+        """A tensor that keeps its values between calls."""
+        index = self.tensor(shape, scale, zero_point)
+        self.graph.tensors[index].isVariable = True
+        if int16:
+            self.graph.tensors[index].type = schema.TensorType.INT16
+        return index
+
     def operator(self, name: str, inputs: Sequence[int], output: int, **options: Any) -> int:
         if name not in self._codes:
             code = schema.OperatorCodeT()
@@ -98,6 +109,7 @@ class Maker:
         operator = schema.OperatorT()
         operator.opcodeIndex = self._codes[name]
         operator.inputs, operator.outputs = list(inputs), [output]
+        operator.intermediates = options.pop("intermediates", None)
         if name in _OPTIONS:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, _OPTIONS[name])
             operator.builtinOptions = getattr(schema, _OPTIONS[name] + "T")()

@@ -134,3 +134,14 @@ def add_multipliers(
         multiplier_of(second.scale / twice_larger),
         multiplier_of(twice_larger / ((1 << _ADD_HEADROOM_BITS) * target.scale)),
     )
+
+
+def gate_multiplier(source: Tensor, weights: Tensor) -> Multiplier:
+    """Return input scale * weight scale / 2^-12 for a gate of an LSTM; in float32, as in the reference."""
+    return multiplier_of(float(np.float32(source.scale) * np.float32(weights.scale) / np.float32(2.0**-12)))
+
+
+def gated_multiplier(hidden: Tensor) -> Multiplier:
+    """Return 2^-30 / scale of the hidden state; in float32."""
+    unit = np.float32(2.0**-15)
+    return multiplier_of(float(unit / np.float32(hidden.scale) * unit))

@@ -13,7 +13,7 @@ from quantize.c99.kernels import CORE, Family, find_target
 from quantize.c99.lowering import lower
 from quantize.c99.program import Program
 from quantize.c99.report import ArenaBuffer, Layer, Report
-from quantize.c99.source import header, output_buffer, scratch_buffer, source
+from quantize.c99.source import header, output_buffer, scratch_buffer, source, state_buffer
 from quantize.tflite_reader import read_model
 
 REPORT_FORMAT = 1
@@ -54,6 +54,8 @@ def arena_buffers(program: Program) -> list[Buffer]:
             buffers.append(Buffer(output_buffer(step), size, number, last[step.output]))
         if step.scratch:
             buffers.append(Buffer(scratch_buffer(step), step.scratch, number, number))
+        last_step = len(program.steps) - 1
+        buffers += [Buffer(state_buffer(step, state), state.size, 0, last_step) for state in step.states]
     return buffers
 
 
@@ -71,7 +73,9 @@ def _layers(program: Program) -> list[Layer]:
                 output=output.name,
                 kernel=step.kernel if step else "",
                 input_shapes=[
-                    list(tensors[i].shape) for i in operator.inputs if i != -1 and tensors[i].data is None
+                    list(tensors[i].shape)
+                    for i in operator.inputs
+                    if i != -1 and tensors[i].data is None and not tensors[i].variable
                 ],
                 output_shape=list(output.shape),
                 macs=step.macs if step else 0,

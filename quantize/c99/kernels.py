@@ -61,9 +61,11 @@ GENERIC = Family(
         "conv2d": _kernel("conv2d", "conv2d", _WINDOWED),
         "dense": _kernel("dense", "dense", ("kernels/nrv_clamp.h", "kernels/nrv_scale.h")),
         "depthwise": _kernel("depthwise", "depthwise", _WINDOWED),
+        "lstm": _kernel("lstm", "lstm", ("kernels/nrv_lstm_cell.h", *_FLAT)),
         "max_pool": _kernel("max_pool", "pool", _WINDOWED, "nrv_pool_t"),
         "mean": _kernel("mean", "mean", _FLAT),
         "pad": _kernel("pad", "pad", ()),
+        "slice": _kernel("slice", "slice", ()),
         "softmax": _kernel("softmax", "softmax", _FLAT),
     },
 )

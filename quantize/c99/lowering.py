@@ -10,49 +10,25 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import InnervateError
 from quantize.c99 import arithmetic
 from quantize.c99.arithmetic import Multiplier
+from quantize.c99.context import Context
+from quantize.c99.lowering_lstm import lower_lstm
 from quantize.c99.program import Program, Step, Value
 from quantize.tflite_model import (
     AddOptions,
     ConvOptions,
     DenseOptions,
     Model,
-    Operator,
     PoolOptions,
     SoftmaxOptions,
 )
 from quantize.tflite_rules import mean_axes, window_extent
-
-INT32_MAX = (1 << 31) - 1
-# Left free below INT32_MAX for adding an output zero point.
-_ZERO_POINT_ROOM = 128
-
-
-class _Context:
-    """One operator with its tensors at hand."""
-
-    def __init__(self, model: Model, operator: Operator) -> None:
-        self.model = model
-        self.operator = operator
-        self.inputs = tuple(model.tensors[i] for i in operator.inputs if i != -1)
-        self.output = model.tensors[operator.outputs[0]]
-
-    def unfit(self, what: str) -> InnervateError:
-        fix = "Split the layer or quantize it again: such weights, bias or scales are beyond int8"
-        return InnervateError(what, self.model.place(self.operator), fix)
-
-    def prove(self, bound: int, shift: int) -> int:
-        """Check that an accumulator, shifted to the left for requantization, stays within int32."""
-        raised = bound << max(shift, 0)
-        if raised + _ZERO_POINT_ROOM > INT32_MAX:
-            raise self.unfit(f"A sum of up to {raised} could overflow its 32-bit accumulator")
-        return raised
+from quantize.tflite_sequence_rules import slice_box
 
 
 def _window(
-    c: _Context, options: ConvOptions | PoolOptions, kernel: tuple[int, int], output: tuple[int, ...]
+    c: Context, options: ConvOptions | PoolOptions, kernel: tuple[int, int], output: tuple[int, ...]
 ) -> dict[str, int]:
     batches, in_h, in_w, _ = c.inputs[0].shape
     dilation = options.dilation if isinstance(options, ConvOptions) else (1, 1)
@@ -91,7 +67,7 @@ def _reaches_border(window: Mapping[str, int]) -> bool:
     return tuple(window[f"inside_{side}"] for side in ("top", "bottom", "left", "right")) != whole
 
 
-def _folded_bias(c: _Context, weights: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[int]]:
+def _folded_bias(c: Context, weights: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[int]]:
     """Return biases with the input's zero point folded in, and each channel's accumulator bound."""
     bias = np.zeros(len(weights), np.int64)
     if len(c.inputs) > 2:
@@ -106,7 +82,7 @@ def _folded_bias(c: _Context, weights: NDArray[np.int64]) -> tuple[NDArray[np.in
 
 
 def _weighted(
-    c: _Context, weights: NDArray[np.int64], multipliers: list[Multiplier], activation: tuple[int, int]
+    c: Context, weights: NDArray[np.int64], multipliers: list[Multiplier], activation: tuple[int, int]
 ) -> tuple[dict[str, Value], int]:
     """Return a layer's parameters but for the weights, and its bound; `weights` is [channel, tap]."""
     folded, bounds = _folded_bias(c, weights)
@@ -121,7 +97,7 @@ def _weighted(
     }, bound
 
 
-def _conv_2d(c: _Context) -> Step:
+def _conv_2d(c: Context) -> Step:
     source, weights = c.inputs[:2]
     options = c.operator.options
     assert isinstance(options, ConvOptions)
@@ -148,7 +124,7 @@ def _conv_2d(c: _Context) -> Step:
     )
 
 
-def _depthwise_conv_2d(c: _Context) -> Step:
+def _depthwise_conv_2d(c: Context) -> Step:
     source, weights = c.inputs[:2]
     options = c.operator.options
     assert isinstance(options, ConvOptions)
@@ -181,7 +157,7 @@ def _depthwise_conv_2d(c: _Context) -> Step:
     )
 
 
-def _fully_connected(c: _Context) -> Step:
+def _fully_connected(c: Context) -> Step:
     source, weights = c.inputs[:2]
     options = c.operator.options
     assert isinstance(options, DenseOptions)
@@ -220,7 +196,7 @@ def _fully_connected(c: _Context) -> Step:
     )
 
 
-def _pool_2d(c: _Context) -> Step:
+def _pool_2d(c: Context) -> Step:
     options = c.operator.options
     assert isinstance(options, PoolOptions)
     act_min, act_max = arithmetic.activation_range(options.activation, c.output)
@@ -240,7 +216,7 @@ def _pool_2d(c: _Context) -> Step:
     )
 
 
-def _mean(c: _Context) -> Step:
+def _mean(c: Context) -> Step:
     source = c.inputs[0]
     axes = mean_axes(c.model, c.operator)
     outer = int(np.prod(source.shape[: axes[0]], dtype=np.int64))
@@ -265,7 +241,7 @@ def _mean(c: _Context) -> Step:
     )
 
 
-def _softmax(c: _Context) -> Step:
+def _softmax(c: Context) -> Step:
     source = c.inputs[0]
     options = c.operator.options
     assert isinstance(options, SoftmaxOptions)
@@ -287,7 +263,7 @@ def _softmax(c: _Context) -> Step:
     )
 
 
-def _pad(c: _Context) -> Step:
+def _pad(c: Context) -> Step:
     source, paddings = c.inputs
     assert paddings.data is not None
     missing = 4 - len(source.shape)
@@ -306,7 +282,7 @@ def _pad(c: _Context) -> Step:
     )
 
 
-def _add(c: _Context) -> Step:
+def _add(c: Context) -> Step:
     first, second = c.inputs
     options = c.operator.options
     assert isinstance(options, AddOptions)
@@ -332,7 +308,24 @@ def _add(c: _Context) -> Step:
     )
 
 
-_LOWER: dict[str, Callable[[_Context], Step]] = {
+def _strided_slice(c: Context) -> Step:
+    source = c.inputs[0]
+    begin, size = slice_box(c.model, c.operator)
+    missing = 4 - len(source.shape)
+    return Step(
+        c.operator,
+        "slice",
+        {
+            "input": (1,) * missing + source.shape,
+            "begin": (0,) * missing + begin,
+            "size": (1,) * missing + size,
+        },
+        (source.index,),
+        c.output.index,
+    )
+
+
+_LOWER: dict[str, Callable[[Context], Step]] = {
     "ADD": _add,
     "AVERAGE_POOL_2D": _pool_2d,
     "CONV_2D": _conv_2d,
@@ -342,6 +335,8 @@ _LOWER: dict[str, Callable[[_Context], Step]] = {
     "MEAN": _mean,
     "PAD": _pad,
     "SOFTMAX": _softmax,
+    "STRIDED_SLICE": _strided_slice,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lower_lstm,
 }
 
 
@@ -356,5 +351,5 @@ def lower(model: Model) -> Program:
         if operator.name == "RESHAPE":
             alias[operator.outputs[0]] = operator.inputs[0]
         else:
-            steps.append(_LOWER[operator.name](_Context(model, operator)))
+            steps.append(_LOWER[operator.name](Context(model, operator)))
     return Program(model, tuple(steps), alias)

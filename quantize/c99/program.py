@@ -12,9 +12,18 @@ from quantize.tflite_model import Model, Operator
 Value = int | NDArray[Any] | tuple[int, ...] | Mapping[str, "Value"]
 
 
+@dataclass(frozen=True)
+class State:
+    """Memory that a step keeps from call to call; after a reset each of its bytes is `initial`."""
+
+    name: str
+    size: int  # bytes
+    initial: int
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One call `nrv_KERNEL(&parameters, inputs..., output[, scratch])`."""
+    """One call `nrv_KERNEL(&parameters, inputs..., output[, scratch], states...)`."""
 
     operator: Operator
     kernel: str
@@ -27,6 +36,7 @@ class Step:
     accumulator_bound: int | None = None
     takes_scratch: bool = False
     scratch: int = 0  # bytes
+    states: tuple[State, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 
 from quantize.c99.arena import Plan
 from quantize.c99.kernels import Family
-from quantize.c99.program import Program, Step, Value
+from quantize.c99.program import Program, State, Step, Value
 from quantize.tflite_model import Tensor
 
 _WIDTH = 112
@@ -180,6 +180,23 @@ def scratch_buffer(step: Step) -> str:
     return f"scratch of layer {step.operator.position + 1}"
 
 
+def state_buffer(step: Step, state: State) -> str:
+    """Name a step's kept memory in the arena plan."""
+    return f"{state.name} of layer {step.operator.position + 1}"
+
+
+def _reset(program: Program, offsets: Mapping[str, int]) -> list[str]:
+    """Return the statements that forget everything kept."""
+    lines = [
+        f"    memset(arena + {offsets[state_buffer(step, state)]}, {state.initial}, {state.size});"
+        for step in program.steps
+        for state in step.states
+    ]
+    if not lines:
+        return ["    (void)m; /* nothing is kept between calls */"]
+    return ["    int8_t *const arena = (int8_t *)m->arena;", *lines]
+
+
 def source(program: Program, name: str, plan: Plan, family: Family) -> tuple[str, int]:
     """Return the source file and how many bytes of constant arrays it holds."""
     constants = _Constants()
@@ -194,6 +211,7 @@ def source(program: Program, name: str, plan: Plan, family: Family) -> tuple[str
         arguments = [f"&{tag}", *(places[program.storage(i)] for i in step.inputs), places[step.output]]
         if step.takes_scratch:
             arguments.append(f"arena + {offsets[scratch_buffer(step)]}" if step.scratch else "0")
+        arguments += [f"arena + {offsets[state_buffer(step, state)]}" for state in step.states]
         calls += [
             f"    /* {title} */",
             f"    {family.kernels[step.kernel].function}({', '.join(arguments)});",
@@ -206,7 +224,8 @@ def source(program: Program, name: str, plan: Plan, family: Family) -> tuple[str
     body = "\n".join(calls)
     headers = sorted({family.kernels[step.kernel].header for step in program.steps})
     includes = [f'#include "{h}"' for h in headers]
-    if "memcpy" in body:
+    reset = _reset(program, offsets)
+    if "memcpy" in body or "memset" in reset[-1]:
         includes.insert(0, "#include <string.h>\n")
     arena = "    int8_t *const arena = (int8_t *)m->arena;" if "arena +" in body else "    (void)m;"
     parts = [
@@ -220,7 +239,7 @@ def source(program: Program, name: str, plan: Plan, family: Family) -> tuple[str
         *structures,
         f"void {name}_reset({name}_t *m)",
         "{",
-        "    (void)m; /* nothing is kept between calls */",
+        *reset,
         "}",
         "",
         f"void {name}_run({name}_t *m, {_signature(program)})",

@@ -1,0 +1,103 @@
+/*
+ * What follows the sums in a step of the LSTM: sigmoid, tanh and products of 16-bit integers as gemmlowp (fixedpoint.h)
+ * and TFLite's reference kernels (portable_tensor_utils.cc) define them. Qm.n below has m integer bits, n fractional
+ * ones and a sign.
+ */
+#ifndef NRV_LSTM_CELL_H
+#define NRV_LSTM_CELL_H
+
+#include "fixed.h"
+#include "nrv_clamp.h"
+#include "nrv_lstm.h"
+
+static inline int32_t nrv_sat16(int32_t x)
+{
+    return x > INT16_MAX ? INT16_MAX : x < INT16_MIN ? INT16_MIN : x;
+}
+
+/* round(a * b / 2^15), halves upwards. */
+static inline int32_t nrv_mul15(int32_t a, int32_t b)
+{
+    return (a * b + (1 << 14)) >> 15;
+}
+
+/* exp(a) as Q0.15 for a in [-1/4, 0) given as Q0.15: a Taylor polynomial about -1/8. */
+static inline int32_t nrv_exp15_last_quarter(int32_t a)
+{
+    const int32_t exp_minus_eighth = 28918;
+    const int32_t third = 10923;
+    const int32_t x = a + (1 << 12);
+    const int32_t x2 = nrv_mul15(x, x);
+    const int32_t x3 = nrv_mul15(x2, x);
+    const int32_t x4 = nrv_mul15(x2, x2);
+    const int32_t x3_x4 = nrv_mul15(nrv_rounding_divide_by_pot(x4, 2) + x3, third);
+    return exp_minus_eighth + nrv_mul15(x + nrv_rounding_divide_by_pot(x3_x4 + x2, 1), exp_minus_eighth);
+}
+
+/* exp(a) as Q0.15 for a < 0 with `bits` integer bits: the last quarter times exp(-2^k) for each bit above it. */
+static inline int32_t nrv_exp15(int32_t a, int32_t bits)
+{
+    static const int16_t powers[7] = {25520, 19875, 12055, 4435, 600, 11, 0}; /* k = -2 .. 4 */
+    const int32_t quarter = 1 << (13 - bits);
+    const int32_t last = (int32_t)((uint32_t)a & (uint32_t)(quarter - 1)) - quarter;
+    uint32_t rest = (uint32_t)(last - a) >> (13 - bits);
+    int32_t result = nrv_exp15_last_quarter(last * (1 << bits));
+    if (bits > 5 && a < -(1 << (20 - bits))) {
+        return 0;
+    }
+    for (const int16_t *power = powers; rest != 0; rest >>= 1, power++) {
+        if ((rest & 1u) != 0) {
+            result = nrv_mul15(result, *power);
+        }
+    }
+    return result;
+}
+
+/* 2 / (1 + a) as Q2.13 for a in [0, 1) given as Q0.15: three Newton-Raphson steps from 48/17 - 32/17 d. */
+static inline int32_t nrv_twice_reciprocal13(int32_t a)
+{
+    const int32_t half_denominator = (a + (1 << 15)) >> 1;
+    int32_t x = 23130 + nrv_mul15(half_denominator, -15420);
+    for (int32_t i = 0; i < 3; i++) {
+        x += nrv_sat16(4 * nrv_mul15(x, (1 << 13) - nrv_mul15(half_denominator, x)));
+    }
+    return x;
+}
+
+/* Q3.12 to Q0.15. */
+static inline int32_t nrv_sigmoid15(int32_t x)
+{
+    if (x == 0) {
+        return 1 << 14;
+    }
+    const int32_t size = nrv_sat16(2 * nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, 3)));
+    return x > 0 ? size : INT16_MAX - size;
+}
+
+/* x with `bits` integer bits to Q0.15. */
+static inline int32_t nrv_tanh15(int32_t x, int32_t bits)
+{
+    if (x == 0) {
+        return 0;
+    }
+    /* Twice x is the same integer with one integer bit more. */
+    const int32_t size = nrv_sat16(4 * (nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, bits + 1)) - (1 << 13)));
+    return x > 0 ? size : -size;
+}
+
+/* A unit's next cell state from the four gates' Q3.12; *hidden becomes its hidden state. */
+static inline int16_t nrv_lstm_cell(const nrv_lstm_t *p, const int32_t gates[4], int32_t cell, int8_t *hidden)
+{
+    const int32_t input = nrv_sigmoid15(gates[0]);
+    const int32_t forget = nrv_sigmoid15(gates[1]);
+    const int32_t output = nrv_sigmoid15(gates[3]);
+    const int32_t kept = nrv_rounding_divide_by_pot(forget * cell, 15);
+    const int32_t added = nrv_rounding_divide_by_pot(input * nrv_tanh15(gates[2], 3), 15 + p->cell_bits);
+    int32_t next = nrv_sat16(kept + added);
+    next = next > p->cell_clip ? p->cell_clip : next < -p->cell_clip ? -p->cell_clip : next;
+    const int32_t shown = nrv_requantize(output * nrv_tanh15(next, p->cell_bits), p->hidden_multiplier, p->hidden_shift);
+    *hidden = nrv_clamp8(shown + p->hidden_zero, INT8_MIN, INT8_MAX);
+    return (int16_t)next;
+}
+
+#endif
