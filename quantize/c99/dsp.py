@@ -200,11 +200,40 @@ def _mean(step: Step) -> Step:
     return step if inner < _BLOCK else replace(step, kernel="dsp_mean")
 
 
+def _gates(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.uint32]:
+    """Return the biases and weights of four gates, [4 * units, taps], in pairs of units of one gate."""
+    units = len(bias) // 4
+    odd = units % 2
+    pairs = np.pad(bias.reshape(4, units), ((0, 0), (0, odd))).reshape(-1, 2)
+    padded = np.pad(weights.reshape(4, units, -1), ((0, 0), (0, odd), (0, 0))).reshape(2 * len(pairs), -1)
+    return np.concatenate([_words(pairs), interleaved(padded).reshape(len(pairs), -1)], axis=1)
+
+
+def _lstm(step: Step) -> Step:
+    parameters = dict[str, Any](step.parameters)
+    assert step.accumulator_bound is not None
+    shifts = (*parameters["shift"], *parameters["recurrent_shift"])
+    if step.accumulator_bound >= _MAX_BOUND or any(shift not in _SHIFTS for shift in shifts):
+        return step
+    streams: dict[str, Value] = {
+        f"{prefix}stream": _gates(parameters.pop(f"{prefix}weights"), parameters.pop(f"{prefix}bias"))
+        for prefix in ("", "recurrent_")
+    }
+    groups = sum(-(-parameters[name] // _GROUP) for name in ("inputs", "units"))
+    return replace(
+        step,
+        kernel="dsp_lstm",
+        parameters={"lstm": parameters, **streams},
+        scratch=step.scratch + 2 * _GROUP * groups,
+    )
+
+
 _FIT: dict[str, Callable[[Step], Step]] = {
     "average_pool": _pool,
     "conv2d": _conv2d,
     "dense": _dense,
     "depthwise": _depthwise,
+    "lstm": _lstm,
     "max_pool": _pool,
     "mean": _mean,
 }

@@ -77,6 +77,11 @@ DSP = Family(
         "dsp_conv2d": _kernel("dsp_conv2d", "dsp_conv2d", ("kernels/nrv_window.h", *_DSP_MATRIX)),
         "dsp_average_pool": _kernel("dsp_average_pool", "dsp_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_dense": _kernel("dsp_dense", "dsp_dense", ("kernels/nrv_scale.h", *_DSP_COLUMN)),
+        "dsp_lstm": _kernel(
+            "dsp_lstm",
+            "dsp_lstm",
+            ("kernels/nrv_lstm.h", "kernels/nrv_lstm_cell.h", "fixed.h", *_DSP_COLUMN),
+        ),
         "dsp_max_pool": _kernel("dsp_max_pool", "dsp_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_mean": _kernel("dsp_mean", "dsp_mean", ("kernels/nrv_mean.h", "fixed.h", *_DSP), "nrv_mean_t"),
         "dsp_depthwise": _kernel("dsp_depthwise", "dsp_depthwise", ("kernels/nrv_window.h", *_DSP)),

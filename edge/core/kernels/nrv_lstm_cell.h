@@ -12,7 +12,12 @@
 
 static inline int32_t nrv_sat16(int32_t x)
 {
+#if defined(__ARM_FEATURE_SAT) && defined(__GNUC__)
+    __asm__("ssat %0, #16, %1" : "=r"(x) : "r"(x));
+    return x;
+#else
     return x > INT16_MAX ? INT16_MAX : x < INT16_MIN ? INT16_MIN : x;
+#endif
 }
 
 /* round(a * b / 2^15), halves upwards. */
@@ -40,7 +45,7 @@ static inline int32_t nrv_exp15(int32_t a, int32_t bits)
     static const int16_t powers[7] = {25520, 19875, 12055, 4435, 600, 11, 0}; /* k = -2 .. 4 */
     const int32_t quarter = 1 << (13 - bits);
     const int32_t last = (int32_t)((uint32_t)a & (uint32_t)(quarter - 1)) - quarter;
-    uint32_t rest = (uint32_t)(last - a) >> (13 - bits);
+    uint32_t rest = ~(uint32_t)(a >> (13 - bits)); /* (last - a) / quarter */
     int32_t result = nrv_exp15_last_quarter(last * (1 << bits));
     if (bits > 5 && a < -(1 << (20 - bits))) {
         return 0;
@@ -53,13 +58,17 @@ static inline int32_t nrv_exp15(int32_t a, int32_t bits)
     return result;
 }
 
-/* 2 / (1 + a) as Q2.13 for a in [0, 1) given as Q0.15: three Newton-Raphson steps from 48/17 - 32/17 d. */
+/*
+ * 2 / (1 + a) as Q2.13 for a in [0, 1) given as Q0.15: three Newton-Raphson steps x += x (1 - d x) from 48/17 - 32/17 d.
+ * 1 - d x is rounded as 1 less the rounded product. None of the 2^15 arguments saturates where gemmlowp guards for it.
+ */
 static inline int32_t nrv_twice_reciprocal13(int32_t a)
 {
     const int32_t half_denominator = (a + (1 << 15)) >> 1;
     int32_t x = 23130 + nrv_mul15(half_denominator, -15420);
     for (int32_t i = 0; i < 3; i++) {
-        x += nrv_sat16(4 * nrv_mul15(x, (1 << 13) - nrv_mul15(half_denominator, x)));
+        const int32_t error = ((1 << 28) + (1 << 14) - 1 - half_denominator * x) >> 15;
+        x += 4 * nrv_mul15(x, error);
     }
     return x;
 }
