@@ -48,7 +48,7 @@ def read_graph(model: QuantNetwork) -> QuantGraph:
         match layer:
             case Conv():
                 depthwise = layer.groups > 1
-                weights, scales, bias = _parameters(model, index, layer, source)
+                weights, scales, bias = layer_integers(model.weighted[str(index)], layer.name, source)
                 # OIHW to OHWI; a depthwise filter is stored as [1, kh, kw, channels * multiplier].
                 order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
                 weights = np.ascontiguousarray(weights.transpose(order))
@@ -58,7 +58,7 @@ def read_graph(model: QuantNetwork) -> QuantGraph:
                     multiplier=len(layer.weight) // layer.groups,
                 ))  # fmt: skip
             case Dense():
-                weights, scales, bias = _parameters(model, index, layer, source)
+                weights, scales, bias = layer_integers(model.weighted[str(index)], layer.name, source)
                 in_shape = network.shape_of(layer.inputs[0])
                 if len(in_shape) == 3:  # torch flattens (C, H, W), the file's tensors are (H, W, C)
                     weights = weights.reshape(-1, *in_shape).transpose(0, 2, 3, 1).reshape(len(weights), -1)
@@ -126,11 +126,14 @@ def _padded(source: Tensor, name: str, padding: Padding) -> Tensor:
     return Tensor(name, shape, source.scale, source.zero_point)
 
 
-def _parameters(
-    model: QuantNetwork, index: int, layer: Conv | Dense, source: Any
+def layer_integers(
+    module: Any, name: str, source: Any
 ) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int32]]:
-    """Integers of a layer in torch's order; checked so that no input can overflow the int32 accumulator."""
-    module: Any = model.weighted[str(index)]
+    """Weights, scales and bias of a Brevitas layer in torch's order, for a quantized input.
+
+    Raises:
+        InnervateError: an input could overflow the int32 accumulator.
+    """
     with torch.no_grad():
         quant_weight = module.quant_weight()
         quant_bias = module.bias_quant(module.bias, source, quant_weight)
@@ -143,7 +146,7 @@ def _parameters(
     if bound.max() > INT32_MAX:
         raise InnervateError(
             f"output channel {int(bound.argmax())} can overflow its 32-bit accumulator",
-            layer.name,
+            name,
             "Prune the channel, or train with weight decay so that its weights do not vanish beside its bias",
         )
     scales = quant_weight.scale.reshape(-1).numpy().astype(np.float32)

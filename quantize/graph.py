@@ -67,7 +67,8 @@ class QuantLayer:
     """One operator from activations `inputs` to activation `output` (indices into `QuantGraph.tensors`).
 
     Attributes:
-        kind: conv, depthwise, dense, average, max, add, pad, lstm, last, reshape or softmax.
+        kind: conv, depthwise, dense, average, max, add, sub, mul, logistic, tanh, concat,
+            pad, lstm, last, reshape or softmax.
         weights: int8: conv [out, kh, kw, in], depthwise [1, kh, kw, out], dense [out, in].
         weight_scales: float32 [out].
         bias: int32 [out], scale input scale * weight scale.
@@ -97,17 +98,29 @@ class QuantLayer:
 
 @dataclass(frozen=True)
 class QuantGraph:
-    """Tensors and operators in order; tensor 0 is the input, the last operator gives the output."""
+    """Tensors and operators in order, and which tensors are fed and given.
+
+    Attributes:
+        inputs: the window [1, H, W, C] or [1, W, C]; or a sample and a state, of one step.
+        outputs: the last operator's where empty; else probabilities and the next state.
+    """
 
     tensors: tuple[Tensor, ...]
     layers: tuple[QuantLayer, ...]
+    inputs: tuple[int, ...] = (0,)
+    outputs: tuple[int, ...] = ()
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Indices of the output tensors."""
+        return self.outputs or (self.layers[-1].output,)
 
     @property
     def input(self) -> Tensor:
-        """The int8 window, [1, H, W, C]."""
-        return self.tensors[0]
+        """The first input, int8."""
+        return self.tensors[self.inputs[0]]
 
     @property
     def output(self) -> Tensor:
         """Probabilities, int8 with scale 1/256 and zero point -128."""
-        return self.tensors[self.layers[-1].output]
+        return self.tensors[self.given[0]]

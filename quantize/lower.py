@@ -154,7 +154,7 @@ class _Lowering:
                     raise InnervateError(
                         "padding without a convolution after it", path, "Put ZeroPad2d right before Conv2d"
                     )
-            case nn.Flatten() if _flattens_all(module, _shape(node)):
+            case nn.Flatten() if module.start_dim == 1 and len(_shape(node)) == 1:
                 self.made[node] = self.made[self.source(node)]
             case _:
                 kind = type(module).__name__
@@ -390,11 +390,6 @@ def _normalises(module: nn.Module, shape: Shape) -> bool:
     """Whether a batch norm keeps running statistics, over the channels of such a shape."""
     kept = getattr(module, "running_mean", None) is not None
     return kept and len(shape) == (3 if isinstance(module, nn.BatchNorm2d) else 1)
-
-
-def _flattens_all(module: nn.Flatten, shape: Shape) -> bool:
-    """Whether nothing but the batch is left apart; `shape` is that of its output."""
-    return module.start_dim == 1 and len(shape) == 1
 
 
 def _is_conv(modules: dict[str, nn.Module], node: torch.fx.Node) -> bool:

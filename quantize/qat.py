@@ -41,22 +41,16 @@ class QuantNetwork(nn.Module):
     def __init__(self, network: Network, percentile: float = PERCENTILE) -> None:
         super().__init__()
         self.network = network
-        # A constant scaling's value is the range, of which the signed 8-bit scale is the 128th part.
-        self.input_quant = qnn.QuantIdentity(
-            act_quant=Int8ActPerTensorFloat,
-            scaling_impl_type="const",
-            scaling_init=INPUT_SCALE * 128,
-            return_quant_tensor=True,
-        )
+        self.input_quant = input_activation()
         self.weighted = nn.ModuleDict()
         self.activations = nn.ModuleDict()
         for index, layer in enumerate(network.layers):
             if isinstance(layer, Conv | Dense):
-                self.weighted[str(index)] = _weighted(layer)
+                self.weighted[str(index)] = weighted(layer)
             if isinstance(layer, Lstm):
-                self.weighted[str(index)] = QuantLstm(layer, _activation(False, percentile), MIN_WEIGHT_RANGE)
+                self.weighted[str(index)] = QuantLstm(layer, activation(False, percentile), MIN_WEIGHT_RANGE)
             elif not isinstance(layer, Pool | Last):
-                self.activations[str(index)] = _activation(layer.relu, percentile)
+                self.activations[str(index)] = activation(layer.relu, percentile)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits [N, K] of float windows [N, C, H, W]."""
@@ -119,7 +113,8 @@ def _with_value(x: Any, value: torch.Tensor) -> Any:
     return x.set(value=value) if isinstance(x, IntQuantTensor) else value
 
 
-def _weighted(layer: Conv | Dense) -> nn.Module:
+def weighted(layer: Conv | Dense) -> nn.Module:
+    """Brevitas layer with the weights of a lowered one: int8 by channel, int32 bias."""
     quantizers = {
         "bias": True,
         "weight_quant": Int8WeightPerChannelFloat,
@@ -140,7 +135,20 @@ def _weighted(layer: Conv | Dense) -> nn.Module:
     return result
 
 
-def _activation(relu: bool, percentile: float) -> nn.Module:
+def input_activation() -> nn.Module:
+    """Quantizer of windows, of fixed scale."""
+    # A constant scaling's value is the range, of which the signed 8-bit scale is the 128th part.
+    module: nn.Module = qnn.QuantIdentity(
+        act_quant=Int8ActPerTensorFloat,
+        scaling_impl_type="const",
+        scaling_init=INPUT_SCALE * 128,
+        return_quant_tensor=True,
+    )
+    return module
+
+
+def activation(relu: bool, percentile: float = PERCENTILE) -> nn.Module:
+    """8-bit quantizer of an activation, unsigned after a ReLU."""
     kind, quantizer = (
         (qnn.QuantReLU, Uint8ActPerTensorFloat) if relu else (qnn.QuantIdentity, Int8ActPerTensorFloat)
     )

@@ -31,6 +31,11 @@ OPERATORS: Final = {
     "average": (schema.BuiltinOperator.AVERAGE_POOL_2D, 2),
     "max": (schema.BuiltinOperator.MAX_POOL_2D, 2),
     "add": (schema.BuiltinOperator.ADD, 2),
+    "sub": (schema.BuiltinOperator.SUB, 2),
+    "mul": (schema.BuiltinOperator.MUL, 2),
+    "logistic": (schema.BuiltinOperator.LOGISTIC, 2),
+    "tanh": (schema.BuiltinOperator.TANH, 2),
+    "concat": (schema.BuiltinOperator.CONCATENATION, 2),
     "pad": (schema.BuiltinOperator.PAD, 2),
     "lstm": (schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM, 1),
     "last": (schema.BuiltinOperator.STRIDED_SLICE, 2),
@@ -111,7 +116,7 @@ class _Writer:
         subgraph.name = b"main"
         subgraph.operators = [self.operator(layer) for layer in self.graph.layers]
         subgraph.tensors = self.tensors
-        subgraph.inputs, subgraph.outputs = [0], [self.graph.layers[-1].output]
+        subgraph.inputs, subgraph.outputs = list(self.graph.inputs), list(self.graph.given)
 
         model = schema.ModelT()
         model.version = SCHEMA_VERSION
@@ -206,8 +211,9 @@ class _Writer:
     def signature(self) -> Any:
         signature = schema.SignatureDefT()
         signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
-        signature.inputs = [_named(self.graph.input.name, 0)]
-        signature.outputs = [_named(self.graph.output.name, self.graph.layers[-1].output)]
+        names = [tensor.name for tensor in self.graph.tensors]
+        signature.inputs = [_named(names[index], index) for index in self.graph.inputs]
+        signature.outputs = [_named(names[index], index) for index in self.graph.given]
         return signature
 
     def metadata(self, name: str, content: bytes) -> Any:
@@ -258,6 +264,16 @@ def _options(layer: QuantLayer, source: Tensor, output: Tensor) -> tuple[int, An
             options = schema.AddOptionsT()
             options.fusedActivationFunction = activation
             return kinds.AddOptions, options
+        case "sub":
+            return kinds.SubOptions, schema.SubOptionsT()
+        case "mul":
+            return kinds.MulOptions, schema.MulOptionsT()
+        case "concat":
+            options = schema.ConcatenationOptionsT()
+            options.axis = rank - 1
+            return kinds.ConcatenationOptions, options
+        case "logistic" | "tanh":
+            return kinds.NONE, None
         case _:
             options = schema.SoftmaxOptionsT()
             options.beta = 1.0
