@@ -58,7 +58,7 @@ def test_no_warnings(compiler: str, tmp_path: Path) -> None:
             report = emit(random_graph(seed), name, tmp_path / name, target)
             files |= {tmp_path / name / s for s in report.sources}
         name = f"lstm_{target[-2:]}"
-        report = emit(random_lstm(4), name, tmp_path / name, target)
+        report = emit(random_lstm(8), name, tmp_path / name, target)
         files |= {tmp_path / name / s for s in report.sources}
     emit(two_inputs_two_outputs(), "two", tmp_path / "two")
     kernels = {f.name for f in files if f.name.startswith("nrv_")}
@@ -264,6 +264,33 @@ def test_arena_buffers_never_collide() -> None:
                     assert p.offset + p.buffer.size <= placed.size
             assert used.max(initial=0) <= 1
         assert placed.bound <= placed.size
+
+
+def test_arena_outputs_over_their_inputs() -> None:
+    """A chain of layers, each output allowed over its input from some distance on."""
+    rng = np.random.default_rng(1)
+    overlaps = 0
+    for _ in range(200):
+        buffers = [Buffer("b0", int(rng.integers(1, 200)), 0, 1)]
+        for i in range(1, int(rng.integers(2, 8))):
+            over = {f"b{i - 1}": int(rng.integers(-40, 80))} if rng.random() < 0.8 else {}
+            buffers.append(Buffer(f"b{i}", int(rng.integers(1, 200)), i, i + 1, over))
+            if rng.random() < 0.5:
+                buffers.append(Buffer(f"s{i}", int(rng.integers(1, 50)), i, i))
+        placed = plan(buffers)
+        at = {p.buffer.name: p for p in placed.placements}
+        for p in placed.placements:
+            for q in placed.placements:
+                apart = p.offset + p.buffer.size <= q.offset or q.offset + q.buffer.size <= p.offset
+                together = p.buffer.first <= q.buffer.last and q.buffer.first <= p.buffer.last
+                if p is q or apart or not together:
+                    continue
+                overlaps += 1
+                upper, lower = (p, q) if q.buffer.name in p.buffer.over else (q, p)
+                lead = upper.buffer.over[lower.buffer.name]
+                assert at[lower.buffer.name].offset - upper.offset >= lead
+        assert placed.bound <= placed.size <= sum(p.end - p.offset for p in placed.placements)
+    assert overlaps > 100
 
 
 def test_worst_stack_of_a_known_call_graph() -> None:

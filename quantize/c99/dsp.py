@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 
 # What nrv_dsp_requantize() is equal to the reference within.
@@ -129,6 +130,7 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
             "matrix": matrix(weights.reshape(len(weights), -1), parameters, pool),
         },
         scratch=groups * _GROUP_BYTES + copied,
+        lead=lead_of_blocks(window, in_c, len(weights) / pool, _COLUMNS),
     )
 
 
@@ -162,6 +164,7 @@ def _depthwise(step: Step) -> Step:
     return replace(
         step,
         kernel="dsp_depthwise",
+        lead=lead_of_windows(window, in_c, in_c * multiplier),
         accumulator_bound=int(bounds.max()),
         parameters={
             "window": window,
@@ -183,16 +186,21 @@ def _dense(step: Step) -> Step:
     taps = interleaved(parameters.pop("weights")).reshape(len(bias), -1)
     parameters["stream"] = np.concatenate([_words(bias), taps], axis=1)
     scratch = -(-depth // _GROUP) * 2 * _GROUP
-    return replace(step, kernel="dsp_dense", parameters=parameters, takes_scratch=True, scratch=scratch)
+    lead = lead_of_rows(parameters["rows"], depth, units)
+    return replace(
+        step, kernel="dsp_dense", parameters=parameters, takes_scratch=True, scratch=scratch, lead=lead
+    )
 
 
 def _pool(step: Step) -> Step:
     parameters: Mapping[str, Any] = step.parameters
     window = parameters["window"]
     taps = window["kernel_h"] * window["kernel_w"]
-    if parameters["channels"] < _BLOCK or taps > _MAX_INT16_TAPS:
-        return step
-    return replace(step, kernel=f"dsp_{step.kernel}")
+    channels = parameters["channels"]
+    lead = lead_of_windows(window, channels, channels)
+    if channels < _BLOCK or taps > _MAX_INT16_TAPS:
+        return replace(step, lead=lead)
+    return replace(step, kernel=f"dsp_{step.kernel}", lead=lead)
 
 
 def _mean(step: Step) -> Step:
@@ -225,10 +233,19 @@ def _lstm(step: Step) -> Step:
         kernel="dsp_lstm",
         parameters={"lstm": parameters, **streams},
         scratch=step.scratch + 2 * _GROUP * groups,
+        lead=lead_of_rows(
+            parameters["batches"] * parameters["steps"], parameters["inputs"], parameters["units"]
+        ),
     )
 
 
+def _in_place(step: Step) -> Step:
+    """ADD and SOFTMAX read each value for the last time before they write the one in its place."""
+    return replace(step, lead=0)
+
+
 _FIT: dict[str, Callable[[Step], Step]] = {
+    "add": _in_place,
     "average_pool": _pool,
     "conv2d": _conv2d,
     "dense": _dense,
@@ -236,6 +253,7 @@ _FIT: dict[str, Callable[[Step], Step]] = {
     "lstm": _lstm,
     "max_pool": _pool,
     "mean": _mean,
+    "softmax": _in_place,
 }
 
 

@@ -48,10 +48,15 @@ def arena_buffers(program: Program) -> list[Buffer]:
         for index in step.inputs:
             last[program.storage(index)] = number
     buffers = []
+    names: dict[int, str] = {}  # of the buffers that hold tensors
     for number, step in enumerate(program.steps):
         if step.output not in outside:
             size = model.tensors[step.output].size
-            buffers.append(Buffer(output_buffer(step), size, number, last[step.output]))
+            # Inputs that nobody needs after this step.
+            done = {program.storage(i) for i in step.inputs if last.get(program.storage(i)) == number}
+            over = {names[i]: step.lead for i in done & names.keys() if step.lead is not None}
+            names[step.output] = output_buffer(step)
+            buffers.append(Buffer(output_buffer(step), size, number, last[step.output], over))
         if step.scratch:
             buffers.append(Buffer(scratch_buffer(step), step.scratch, number, number))
         last_step = len(program.steps) - 1

@@ -37,6 +37,8 @@ class Step:
     takes_scratch: bool = False
     scratch: int = 0  # bytes
     states: tuple[State, ...] = ()
+    # The output may start this many bytes below each input, or further below; None: it must not overlap them.
+    lead: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

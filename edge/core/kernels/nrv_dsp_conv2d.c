@@ -122,7 +122,7 @@ static inline uint32_t *widen_four(const int8_t *taps, int32_t step, int32_t gro
 }
 
 /* The part of the input that windows from (y, x) on reach: kernel_h rows of `span` columns, the border filled. */
-static void copy_span(const nrv_dsp_conv2d_t *p, const nrv_place_t *at, int32_t span, int8_t *to)
+static __attribute__((noinline)) void copy_span(const nrv_dsp_conv2d_t *p, const nrv_place_t *at, int32_t span, int8_t *to)
 {
     const nrv_window_t *w = &p->window;
     const int32_t top = at->y * w->stride_h - w->pad_top;
@@ -143,7 +143,8 @@ static void copy_span(const nrv_dsp_conv2d_t *p, const nrv_place_t *at, int32_t 
 }
 
 /* The next `count` windows, each copied with its border, into columns. */
-static void copy_windows(const nrv_dsp_conv2d_t *p, nrv_place_t *at, int32_t count, uint32_t *columns, int8_t *copy)
+static __attribute__((noinline)) void copy_windows(const nrv_dsp_conv2d_t *p, nrv_place_t *at, int32_t count,
+                                                   uint32_t *columns, int8_t *copy)
 {
     const nrv_window_t *w = &p->window;
     for (; count > 0; count--, columns++) {
@@ -171,26 +172,26 @@ void nrv_dsp_conv2d(const nrv_dsp_conv2d_t *p, const int8_t *input, int8_t *outp
     int32_t left = w->batches * w->out_h * w->out_w;
     start_row(p, &at);
     for (; left >= NRV_DSP_COLUMNS; left -= NRV_DSP_COLUMNS, output += output_step) {
-        const int8_t *taps = at.input + at.row + at.x * window_step;
-        int32_t row_step = w->dilation_h * w->in_w * p->in_c;
-        uint32_t *to = columns;
-        if (at.x + NRV_DSP_COLUMNS > at.right || at.x < w->inside_left) {
-            if (p->span == 0 || at.x + NRV_DSP_COLUMNS > w->out_w) {
-                copy_windows(p, &at, NRV_DSP_COLUMNS, columns, copy);
-                nrv_dsp_multiply_four(&four, output);
-                continue;
+        const int32_t inside = at.x >= w->inside_left && at.x + NRV_DSP_COLUMNS <= at.right;
+        if (inside || (p->span != 0 && at.x + NRV_DSP_COLUMNS <= w->out_w)) {
+            const int8_t *taps = at.input + at.row + at.x * window_step;
+            int32_t row_step = w->dilation_h * w->in_w * p->in_c;
+            uint32_t *to = columns;
+            if (!inside) {
+                copy_span(p, &at, p->span, copy);
+                taps = copy;
+                row_step = p->span * p->in_c;
             }
-            copy_span(p, &at, p->span, copy);
-            taps = copy;
-            row_step = p->span * p->in_c;
-        }
-        for (int32_t row = p->rows; row > 0; row--, taps += row_step) {
-            const int8_t *tap = taps;
-            for (int32_t run = p->runs; run > 0; run--, tap += run_step) {
-                to = widen_four(tap, window_step, p->run_groups, to);
+            for (int32_t row = p->rows; row > 0; row--, taps += row_step) {
+                const int8_t *tap = taps;
+                for (int32_t run = p->runs; run > 0; run--, tap += run_step) {
+                    to = widen_four(tap, window_step, p->run_groups, to);
+                }
             }
+            advance(p, &at, NRV_DSP_COLUMNS);
+        } else {
+            copy_windows(p, &at, NRV_DSP_COLUMNS, columns, copy);
         }
-        advance(p, &at, NRV_DSP_COLUMNS);
         nrv_dsp_multiply_four(&four, output);
     }
     copy_windows(p, &at, left, columns, copy);

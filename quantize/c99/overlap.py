@@ -1,0 +1,39 @@
+"""How far an output may lie over the input that it is made of.
+
+Kernels read and write upwards. An output that starts `lead` bytes below its input, or further below, is
+written only where nothing is read any more; a negative lead lets it start above.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+FREE = -(1 << 40)  # all of the input is read before anything is written
+
+
+def _starts(window: Mapping[str, int], channels: int) -> NDArray[np.int64]:
+    """Return the lowest element of the input that this window or any after it reads."""
+    batch, y, x = np.meshgrid(*(np.arange(window[n]) for n in ("batches", "out_h", "out_w")), indexing="ij")
+    row = np.maximum(y * window["stride_h"] - window["pad_top"], 0)
+    column = np.maximum(x * window["stride_w"] - window["pad_left"], 0)
+    starts = ((batch * window["in_h"] + row) * window["in_w"] + column).reshape(-1) * channels
+    return np.minimum.accumulate(starts[::-1])[::-1].astype(np.int64)
+
+
+def lead_of_blocks(window: Mapping[str, int], channels: int, outputs: float, block: int) -> int:
+    """Return the lead of a kernel that reads `block` windows, then writes `outputs` bytes for each."""
+    starts = _starts(window, channels)
+    ends = np.arange(block, len(starts), block)
+    return int(max(ends * outputs - starts[ends], default=FREE))
+
+
+def lead_of_windows(window: Mapping[str, int], channels: int, outputs: int) -> int:
+    """Return the lead of a kernel that reads a window anew for each of the `outputs` bytes it writes."""
+    starts = _starts(window, channels)
+    return int(max(np.arange(1, len(starts) + 1) * outputs - starts))
+
+
+def lead_of_rows(rows: int, read: int, written: int) -> int:
+    """Return the lead of a kernel that reads a row of `read` bytes, then writes one of `written`."""
+    return (rows - 1) * (written - read) if written > read else written - read if rows > 1 else FREE
