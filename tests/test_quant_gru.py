@@ -119,20 +119,17 @@ def test_without_rounding_it_is_the_gru_of_torch() -> None:
     ("channels", "units", "gain"), [(8, 32, 1.0), (1, 1, 0.3), (3, 20, 2.0), (6, 11, 4.0)]
 )
 def test_each_step_is_that_of_the_reference_kernels(channels: int, units: int, gain: float) -> None:
-    """Given the same sample and state, but for ties: few states differ, by what a step of a sum is worth."""
+    """Given the same sample and state, the same integers; halves apart, which the kernels round elsewhere."""
     model, x = made(channels=channels, units=units, gain=gain), signals(64, 1, (20, channels))
     network = quantized(model, x)
-    graph = read_step(network)
-    step_of_sum = 128 * next(tensor.scale for tensor in graph.tensors if tensor.name == "sum")
-    runner = Runner(write(graph), "ai_edge_litert", "BUILTIN_REF")
+    runner = Runner(write(read_step(network)), "ai_edge_litert", "BUILTIN_REF")
     differences = []
     for window, wanted in zip(x[:8], states(network, x[:8]), strict=True):
         before = np.zeros((1, units), np.int8)
         for sample, after in zip(window, wanted, strict=True):
             differences.append(np.abs(runner.step(sample, before)[1][0] - after))
             before = after.astype(np.int8)[None]
-    assert np.max(differences) <= 2 + 2 * step_of_sum
-    assert np.mean(np.array(differences) > 0) < 0.05
+    assert np.mean(np.array(differences) > 0) < 0.001
 
 
 @pytest.mark.parametrize(("runtime", "kernels"), RUNTIMES)

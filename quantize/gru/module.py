@@ -14,6 +14,7 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
 from edge.errors import InnervateError
+from quantize.lstm.rounding import straight_through, twice_rounded
 from quantize.network import Dense
 from quantize.qat import INPUT_SCALE, activation, input_activation, weighted
 
@@ -115,13 +116,28 @@ class QuantGru(nn.Module):
             rounded: torch.Tensor = round_ste(value / scale)
             return rounded.clamp(least, most) * scale if quantized else value
 
+        def product(name: str, gate: torch.Tensor, factor: str) -> torch.Tensor:
+            exact = gate * (values[factor].value if quantized else values[factor])
+            return keep(name, self._product(name, gate, values[factor], exact) if quantized else exact)
+
         sums = {name: keep(name, F.linear(sources[name], *constants[name])) for name in KERNELS}
         r, z = (fixed(torch.sigmoid(sums[gate]), SIGMOID_SCALE, 0, 255) for gate in GATES)
-        argument = keep("sum", sums["candidate"] + keep("gated", r * sums["recurrent"]))
+        argument = keep("sum", sums["candidate"] + product("gated", r, "recurrent"))
         n = fixed(torch.tanh(argument), INPUT_SCALE, -128, 127)
-        share = keep("share", z * keep("difference", h - n))
+        keep("difference", h - n)
+        share = product("share", z, "difference")
         values["state"] = fixed(n + share, INPUT_SCALE, -128, 127)
         return values
+
+    def _product(
+        self, name: str, gate: torch.Tensor, factor: IntQuantTensor, exact: torch.Tensor
+    ) -> torch.Tensor:
+        """Product of a gate and a quantized factor, rounded as TFLite's MUL does."""
+        quantizers: Any = self.activations
+        scale = quantizers[name].act_quant.scale()
+        integers = (gate / SIGMOID_SCALE).round() * (factor.value / factor.scale).round()
+        multiplier = (SIGMOID_SCALE * factor.scale / scale).double()
+        return straight_through(exact, (twice_rounded(integers.detach(), multiplier) * scale).to(exact.dtype))
 
     def constants(self, source: Any) -> dict[str, Any]:
         """Weight and bias of each kernel, quantized for a quantized source."""

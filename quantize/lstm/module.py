@@ -17,6 +17,7 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
 from quantize.lstm.activations import sigmoid_table, tanh_table
+from quantize.lstm.rounding import half_away, straight_through, twice_rounded
 from quantize.network import Lstm
 
 GATE_SCALE: Final = 2.0**-12
@@ -75,7 +76,7 @@ class QuantLstm(nn.Module):
         ]
         steps = _integers(x).squeeze(2).permute(2, 0, 1)
         sums = F.linear(steps, _joined(weights), _joined(biases))
-        from_input = _rescaled(sums, _multipliers(weights, x.scale))
+        from_input = _saturated(twice_rounded(sums, _multipliers(weights, x.scale)))
         recurrent = [kernel.quant_weight() for kernel in self.recurrent_kernels]
         recurrent_weight = _joined(recurrent)
         hidden = self.hidden(steps.new_zeros(steps.shape[1], recurrent_weight.shape[1]))
@@ -83,9 +84,8 @@ class QuantLstm(nn.Module):
         cell = torch.zeros_like(hidden.value, dtype=torch.float64)
         outputs = []
         for step in from_input:
-            from_hidden = _rescaled(
-                F.linear(_integers(hidden).to(steps.dtype), recurrent_weight), multipliers
-            )
+            sums = F.linear(_integers(hidden).to(steps.dtype), recurrent_weight)
+            from_hidden = _saturated(twice_rounded(sums, multipliers))
             i, f, g, o = _saturated(step + from_hidden).chunk(4, dim=1)
             kept = _rounded(self._sigmoid(f) * cell * GATED_SCALE)
             new = _rounded(self._sigmoid(i) * self._tanh(g, GATE_SCALE) * (GATED_SCALE**2 / self.cell_scale))
@@ -144,7 +144,7 @@ def _joined(parts: list[IntQuantTensor]) -> torch.Tensor:
 
 
 def _integers(x: IntQuantTensor) -> torch.Tensor:
-    return _straight_through(x.value / x.scale, torch.round(x.value / x.scale))
+    return straight_through(x.value / x.scale, torch.round(x.value / x.scale))
 
 
 def _multipliers(weights: list[IntQuantTensor], scale: torch.Tensor) -> torch.Tensor:
@@ -153,32 +153,14 @@ def _multipliers(weights: list[IntQuantTensor], scale: torch.Tensor) -> torch.Te
     return torch.cat([s.expand(len(w.value)) for s, w in zip(scales, weights, strict=True)]).double()
 
 
-def _rescaled(x: torch.Tensor, multipliers: torch.Tensor) -> torch.Tensor:
-    """Integers times multipliers, rounded twice as TFLite does: times 0.5 to 1, then by a power of two."""
-    with torch.no_grad():
-        mantissa, exponent = torch.frexp(multipliers)
-        left, right = 2.0 ** exponent.clamp(min=0), 2.0 ** exponent.clamp(max=0)
-    first = _half_away(x.detach().double() * left * mantissa)
-    return _saturated(_straight_through(x * multipliers, _half_away(first * right)))
-
-
 def _looked_up(x: torch.Tensor, exact: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     """Entries of a table for 16-bit `x`, with the gradient of the exact function."""
-    return _straight_through(exact / GATED_SCALE, table[x.detach().round().long() + INT16_MAX + 1])
+    return straight_through(exact / GATED_SCALE, table[x.detach().round().long() + INT16_MAX + 1])
 
 
 def _rounded(x: torch.Tensor) -> torch.Tensor:
-    return _straight_through(x, _half_away(x.detach()))
-
-
-def _half_away(x: torch.Tensor) -> torch.Tensor:
-    return torch.sign(x) * torch.floor(x.abs() + 0.5)
+    return straight_through(x, half_away(x.detach()))
 
 
 def _saturated(x: torch.Tensor) -> torch.Tensor:
     return x.clamp(-INT16_MAX - 1, INT16_MAX)
-
-
-def _straight_through(x: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
-    """`rounded`, with the gradient of `x`."""
-    return x + (rounded - x).detach() if x.requires_grad else rounded
