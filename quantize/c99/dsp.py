@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize.c99 import arithmetic
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 
@@ -223,9 +224,13 @@ def _lstm(step: Step) -> Step:
     shifts = (*parameters["shift"], *parameters["recurrent_shift"])
     if step.accumulator_bound >= _MAX_BOUND or any(shift not in _SHIFTS for shift in shifts):
         return step
-    streams: dict[str, Value] = {
-        f"{prefix}stream": _gates(parameters.pop(f"{prefix}weights"), parameters.pop(f"{prefix}bias"))
+    parts = [
+        _gates(parameters.pop(f"{prefix}weights"), parameters.pop(f"{prefix}bias"))
         for prefix in ("", "recurrent_")
+    ]
+    streams: dict[str, Value] = {
+        "stream": np.concatenate(parts, axis=1),
+        "last_quarter": arithmetic.exp_of_last_quarter(),
     }
     groups = sum(-(-parameters[name] // _GROUP) for name in ("inputs", "units"))
     return replace(

@@ -10,11 +10,12 @@ typedef struct {
 } nrv_two_sums_t;
 
 /*
- * Sums of two units; `w` points at their biases, the weights follow as in nrv_dsp_matrix_t. The column's words are
- * neighbours. In assembly for the addressing modes, which the compiler does not find.
+ * Sums of two units; *stream points at their biases, the weights follow as in nrv_dsp_matrix_t, and it moves beyond
+ * them. The column's words are neighbours. In assembly for the addressing modes, which the compiler does not find.
  */
-static inline nrv_two_sums_t nrv_dot_two(const uint32_t *w, const uint32_t *column, int32_t groups)
+static inline nrv_two_sums_t nrv_dot_two(const uint32_t **stream, const uint32_t *column, int32_t groups)
 {
+    const uint32_t *w = *stream;
     nrv_two_sums_t sums = {(int32_t)w[0], (int32_t)w[1]};
     w += 2;
 #ifdef NRV_DSP_ASM
@@ -51,6 +52,7 @@ static inline nrv_two_sums_t nrv_dot_two(const uint32_t *w, const uint32_t *colu
         sums.b = nrv_dual_mul_add(nrv_odd(w[1]), column[1], sums.b);
     }
 #endif
+    *stream = w;
     return sums;
 }
 

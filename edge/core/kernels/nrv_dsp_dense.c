@@ -17,8 +17,8 @@ void nrv_dsp_dense(const nrv_dsp_dense_t *p, const int8_t *input, int8_t *output
     for (int32_t row = 0; row < p->rows; row++, input += p->depth) {
         const uint32_t *w = p->stream;
         nrv_widen(input, p->depth, 1, column);
-        for (int32_t unit = 0; unit < p->units; unit += 2, w += 2 + 2 * groups) {
-            const nrv_two_sums_t sums = nrv_dot_two(w, column, groups);
+        for (int32_t unit = 0; unit < p->units; unit += 2) {
+            const nrv_two_sums_t sums = nrv_dot_two(&w, column, groups);
             *output++ = quantized(p, unit, sums.a);
             if (unit + 1 < p->units) {
                 *output++ = quantized(p, unit + 1, sums.b);

@@ -11,32 +11,31 @@ typedef struct {
 } nrv_columns_t;
 
 /* acc to steps of 2^-12 of a gate; equal to nrv_requantize() for a shift to the right, as nrv_dsp_requantize() is. */
-static inline int32_t to_gate(int32_t acc, int32_t multiplier, int32_t right)
+static inline int32_t to_gate(int32_t acc, int32_t multiplier, int32_t right, int32_t half)
 {
     const int32_t y = nrv_high_mul_rounded((int32_t)((uint32_t)acc << 1), multiplier);
-    return (y + (y >> 31) + (1 << (right - 1))) >> right;
+    return (y + (y >> 31) + half) >> right;
 }
 
 static void sum_gates(const nrv_dsp_lstm_t *p, const nrv_columns_t *x, int16_t *gates)
 {
     const nrv_lstm_t *l = &p->lstm;
     const uint32_t *w = p->stream;
-    const uint32_t *r = p->recurrent_stream;
     for (int32_t gate = 0; gate < 4; gate++) {
         const int32_t multiplier = l->multiplier[gate];
         const int32_t recurrent_multiplier = l->recurrent_multiplier[gate];
         const int32_t right = -l->shift[gate];
         const int32_t recurrent_right = -l->recurrent_shift[gate];
+        const int32_t half = 1 << (right - 1);
+        const int32_t recurrent_half = 1 << (recurrent_right - 1);
         for (int32_t left = l->units; left > 0; left -= 2) {
-            const nrv_two_sums_t a = nrv_dot_two(w, x->input, x->input_groups);
-            const nrv_two_sums_t b = nrv_dot_two(r, x->hidden, x->hidden_groups);
-            w += 2 + 2 * x->input_groups;
-            r += 2 + 2 * x->hidden_groups;
-            *gates++ = (int16_t)nrv_sat16(nrv_sat16(to_gate(a.a, multiplier, right)) +
-                                          to_gate(b.a, recurrent_multiplier, recurrent_right));
+            const nrv_two_sums_t a = nrv_dot_two(&w, x->input, x->input_groups);
+            const nrv_two_sums_t b = nrv_dot_two(&w, x->hidden, x->hidden_groups);
+            *gates++ = (int16_t)nrv_sat16(nrv_sat16(to_gate(a.a, multiplier, right, half)) +
+                                          to_gate(b.a, recurrent_multiplier, recurrent_right, recurrent_half));
             if (left > 1) {
-                *gates++ = (int16_t)nrv_sat16(nrv_sat16(to_gate(a.b, multiplier, right)) +
-                                              to_gate(b.b, recurrent_multiplier, recurrent_right));
+                *gates++ = (int16_t)nrv_sat16(nrv_sat16(to_gate(a.b, multiplier, right, half)) +
+                                              to_gate(b.b, recurrent_multiplier, recurrent_right, recurrent_half));
             }
         }
     }
@@ -60,7 +59,7 @@ void nrv_dsp_lstm(const nrv_dsp_lstm_t *p, const int8_t *input, int8_t *output, 
             for (int32_t unit = 0; unit < l->units; unit++) {
                 const int32_t four[4] = {gates[unit], gates[unit + l->units], gates[unit + 2 * l->units],
                                          gates[unit + 3 * l->units]};
-                cells[unit] = nrv_lstm_cell(l, four, cells[unit], &hidden[unit]);
+                cells[unit] = nrv_lstm_cell(l, four, cells[unit], &hidden[unit], p->last_quarter);
                 *output++ = hidden[unit];
             }
         }

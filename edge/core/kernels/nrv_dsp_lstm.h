@@ -6,9 +6,9 @@
 
 typedef struct {
     nrv_lstm_t lstm; /* without weights and biases; all shifts of the gates are 1 to 23 to the right */
-    /* Gate after gate, for every two units their biases and weights, as in nrv_dsp_matrix_t. */
+    /* Gate after gate, for every two units biases and weights as in nrv_dsp_matrix_t, then the recurrent ones. */
     const uint32_t *stream;
-    const uint32_t *recurrent_stream;
+    const int16_t *last_quarter; /* [1024], see nrv_exp15() */
 } nrv_dsp_lstm_t;
 
 /* As nrv_lstm(); scratch: 8 * units bytes for the gates, then input and hidden state as int16, filled up to four. */

@@ -20,10 +20,16 @@ static inline int32_t nrv_sat16(int32_t x)
 #endif
 }
 
-/* round(a * b / 2^15), halves upwards. */
+/* round(a * b / 2^15), halves upwards; both fit 16 bits. */
 static inline int32_t nrv_mul15(int32_t a, int32_t b)
 {
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+    int32_t y;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(1 << 14));
+    return y >> 15;
+#else
     return (a * b + (1 << 14)) >> 15;
+#endif
 }
 
 /* exp(a) as Q0.15 for a in [-1/4, 0) given as Q0.15: a Taylor polynomial about -1/8. */
@@ -39,73 +45,92 @@ static inline int32_t nrv_exp15_last_quarter(int32_t a)
     return exp_minus_eighth + nrv_mul15(x + nrv_rounding_divide_by_pot(x3_x4 + x2, 1), exp_minus_eighth);
 }
 
-/* exp(a) as Q0.15 for a < 0 with `bits` integer bits: the last quarter times exp(-2^k) for each bit above it. */
-static inline int32_t nrv_exp15(int32_t a, int32_t bits)
+/*
+ * exp(a) as Q0.15 for a < 0 with `bits` integer bits: the last quarter times exp(-2^k) for each bit above it. last_quarter,
+ * if it is not null, holds what nrv_exp15_last_quarter() gives for -1/4 + i / 4096; it serves three bits and more.
+ */
+static inline int32_t nrv_exp15(int32_t a, int32_t bits, const int16_t *last_quarter)
 {
-    static const int16_t powers[7] = {25520, 19875, 12055, 4435, 600, 11, 0}; /* k = -2 .. 4 */
     const int32_t quarter = 1 << (13 - bits);
-    const int32_t last = (int32_t)((uint32_t)a & (uint32_t)(quarter - 1)) - quarter;
-    uint32_t rest = ~(uint32_t)(a >> (13 - bits)); /* (last - a) / quarter */
-    int32_t result = nrv_exp15_last_quarter(last * (1 << bits));
+    const int32_t above = (int32_t)((uint32_t)a & (uint32_t)(quarter - 1)); /* of the quarter's lower end */
+    const uint32_t rest = ~(uint32_t)(a >> (13 - bits)); /* quarters between that end and 0, less one */
+    int32_t result;
+    if (last_quarter != 0 && bits >= 3) {
+        result = last_quarter[above * (1 << (bits - 3))];
+    } else {
+        result = nrv_exp15_last_quarter((above - quarter) * (1 << bits));
+    }
     if (bits > 5 && a < -(1 << (20 - bits))) {
         return 0;
     }
-    for (const int16_t *power = powers; rest != 0; rest >>= 1, power++) {
-        if ((rest & 1u) != 0) {
-            result = nrv_mul15(result, *power);
-        }
+    result = (rest & 1u) != 0 ? nrv_mul15(result, 25520) : result;
+    result = (rest & 2u) != 0 ? nrv_mul15(result, 19875) : result;
+    result = (rest & 4u) != 0 ? nrv_mul15(result, 12055) : result;
+    if (rest >= 8) {
+        result = (rest & 8u) != 0 ? nrv_mul15(result, 4435) : result;
+        result = (rest & 16u) != 0 ? nrv_mul15(result, 600) : result;
+        result = (rest & 32u) != 0 ? nrv_mul15(result, 11) : result;
+        result = (rest & 64u) != 0 ? 0 : result;
     }
     return result;
 }
 
+/* x + x (1 - d x), Q2.13. 1 - d x is rounded as 1 less the rounded product. */
+static inline int32_t nrv_newton13(int32_t x, int32_t d)
+{
+    const int32_t error = ((1 << 28) + (1 << 14) - 1 - d * x) >> 15;
+    return x + 4 * nrv_mul15(x, error);
+}
+
 /*
- * 2 / (1 + a) as Q2.13 for a in [0, 1) given as Q0.15: three Newton-Raphson steps x += x (1 - d x) from 48/17 - 32/17 d.
- * 1 - d x is rounded as 1 less the rounded product. None of the 2^15 arguments saturates where gemmlowp guards for it.
+ * 2 / (1 + a) as Q2.13 for a in [0, 1) given as Q0.15: three Newton-Raphson steps from 48/17 - 32/17 d.
+ * None of the 2^15 arguments saturates where gemmlowp guards for it.
  */
 static inline int32_t nrv_twice_reciprocal13(int32_t a)
 {
     const int32_t half_denominator = (a + (1 << 15)) >> 1;
     int32_t x = 23130 + nrv_mul15(half_denominator, -15420);
-    for (int32_t i = 0; i < 3; i++) {
-        const int32_t error = ((1 << 28) + (1 << 14) - 1 - half_denominator * x) >> 15;
-        x += 4 * nrv_mul15(x, error);
-    }
-    return x;
+    x = nrv_newton13(x, half_denominator);
+    x = nrv_newton13(x, half_denominator);
+    return nrv_newton13(x, half_denominator);
 }
 
 /* Q3.12 to Q0.15. */
-static inline int32_t nrv_sigmoid15(int32_t x)
+static inline int32_t nrv_sigmoid15(int32_t x, const int16_t *last_quarter)
 {
     if (x == 0) {
         return 1 << 14;
     }
-    const int32_t size = nrv_sat16(2 * nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, 3)));
+    const int32_t size = nrv_sat16(2 * nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, 3, last_quarter)));
     return x > 0 ? size : INT16_MAX - size;
 }
 
 /* x with `bits` integer bits to Q0.15. */
-static inline int32_t nrv_tanh15(int32_t x, int32_t bits)
+static inline int32_t nrv_tanh15(int32_t x, int32_t bits, const int16_t *last_quarter)
 {
     if (x == 0) {
         return 0;
     }
     /* Twice x is the same integer with one integer bit more. */
-    const int32_t size = nrv_sat16(4 * (nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, bits + 1)) - (1 << 13)));
+    const int32_t reciprocal = nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, bits + 1, last_quarter));
+    const int32_t size = nrv_sat16(4 * (reciprocal - (1 << 13)));
     return x > 0 ? size : -size;
 }
 
 /* A unit's next cell state from the four gates' Q3.12; *hidden becomes its hidden state. */
-static inline int16_t nrv_lstm_cell(const nrv_lstm_t *p, const int32_t gates[4], int32_t cell, int8_t *hidden)
+static inline int16_t nrv_lstm_cell(const nrv_lstm_t *p, const int32_t gates[4], int32_t cell, int8_t *hidden,
+                                    const int16_t *last_quarter)
 {
-    const int32_t input = nrv_sigmoid15(gates[0]);
-    const int32_t forget = nrv_sigmoid15(gates[1]);
-    const int32_t output = nrv_sigmoid15(gates[3]);
+    const int32_t input = nrv_sigmoid15(gates[0], last_quarter);
+    const int32_t forget = nrv_sigmoid15(gates[1], last_quarter);
+    const int32_t output = nrv_sigmoid15(gates[3], last_quarter);
     const int32_t kept = nrv_rounding_divide_by_pot(forget * cell, 15);
-    const int32_t added = nrv_rounding_divide_by_pot(input * nrv_tanh15(gates[2], 3), 15 + p->cell_bits);
-    int32_t next = nrv_sat16(kept + added);
+    const int32_t added = input * nrv_tanh15(gates[2], 3, last_quarter);
+    int32_t next = nrv_sat16(kept + nrv_rounding_divide_by_pot(added, 15 + p->cell_bits));
     next = next > p->cell_clip ? p->cell_clip : next < -p->cell_clip ? -p->cell_clip : next;
-    const int32_t shown = nrv_requantize(output * nrv_tanh15(next, p->cell_bits), p->hidden_multiplier, p->hidden_shift);
-    *hidden = nrv_clamp8(shown + p->hidden_zero, INT8_MIN, INT8_MAX);
+    const int32_t shown = output * nrv_tanh15(next, p->cell_bits, last_quarter);
+    *hidden = nrv_clamp8(nrv_requantize(shown, p->hidden_multiplier, p->hidden_shift) + p->hidden_zero, INT8_MIN,
+                         INT8_MAX);
     return (int16_t)next;
 }
 
