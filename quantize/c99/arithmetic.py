@@ -149,7 +149,7 @@ def gated_multiplier(hidden: Tensor) -> Multiplier:
 
 
 def exp_of_last_quarter() -> NDArray[np.int16]:
-    """Return e^a of a = -1/4 + i / 4096, i = 0 ... 1023, as gemmlowp's polynomial gives it in int16, Q0.15."""
+    """Return e^a of a = -1/4 + i / 4096, i < 1024, as gemmlowp's polynomial in int16 gives it, in Q0.15."""
 
     def times(x: NDArray[np.int32], y: NDArray[np.int32] | int) -> NDArray[np.int32]:
         return (x * y + (1 << 14)) >> 15
