@@ -75,6 +75,8 @@ def pytest_runtest_makereport(
 
 
 def _last_line(outcome: pytest.TestReport) -> str:
+    if isinstance(outcome.longrepr, tuple):  # of a test that was skipped: file, line, reason
+        return str(outcome.longrepr[2]).removeprefix("Skipped: ")
     crash = getattr(outcome.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else outcome.longreprtext
     return text.splitlines()[0].removeprefix("AssertionError: ") if text else ""

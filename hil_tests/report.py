@@ -1,5 +1,6 @@
 """What a validation found, for machines: ``report.json``."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -76,6 +77,13 @@ class ValidationReport(msgspec.Struct):
     tests: list[Outcome] = []
     passed: bool = False
     seconds: float = 0.0
+
+    @property
+    def counted(self) -> str:
+        """How many tests ended how: "23 tests passed, 3 skipped"."""
+        ends = Counter(test.outcome for test in self.tests)
+        words = [f"{ends[end]} {end}" for end in ("failed", "skipped") if ends[end]]
+        return ", ".join([f"{ends['passed']} tests passed", *words])
 
     def save(self, folder: Path) -> None:
         """Write ``report.json`` into a folder, which is made if missing."""

@@ -133,7 +133,7 @@ def run_demo(
     )
 
     model_dir = folder / "c99"
-    compiled = emit(quantized.bundle.model, run.plan.task, model_dir)
+    compiled = emit(quantized.bundle.model, run.plan.task, model_dir, board.target)
     file = folder / f"firmware-{board.name}{board.suffix}"
     firmware = build_firmware(quantized.bundle, board.name, model_dir, file)
     steps.done(
@@ -144,7 +144,7 @@ def run_demo(
     compared = sum(stage.values for stage in validation.parity)
     differing = sum(stage.differing for stage in validation.parity)
     steps.done(
-        f"validated on {device}: {differing} of {compared:,} golden integers differ, {_outcome(validation)}"
+        f"validated on {device}: {differing} of {compared:,} golden integers differ, {validation.counted}"
     )
 
     evidence = _collect(run, quantized, firmware, compiled, device, validation, progress)
@@ -184,15 +184,6 @@ def _collect(
     assert info is not None
     parity = parity_rows(validation)
     return DeviceEvidence(measured, info, status, parity, failures(validation), replayed, compiled, firmware)
-
-
-def _outcome(validation: ValidationReport) -> str:
-    failed = [test.name for test in validation.tests if test.outcome == "failed"]
-    return (
-        f"{len(failed)} tests failed: {', '.join(failed)}"
-        if failed
-        else f"{len(validation.tests)} tests passed"
-    )
 
 
 class _Steps:

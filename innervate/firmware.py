@@ -22,8 +22,8 @@ def build_firmware(bundle: Bundle, board: str, out: Path) -> Firmware:
     Raises:
         InnervateError: unknown board, compiler missing, an unsupported operator, or too large a model.
     """
-    load_board(board)  # an unknown board is named before anything is generated
+    target = load_board(board).target  # an unknown board is named before anything is generated
     with tempfile.TemporaryDirectory(prefix="innervate-model-") as folder:
         model_dir = Path(folder) / "model"
-        emit(bundle.model, "model", model_dir)
+        emit(bundle.model, "model", model_dir, target)
         return build(bundle, board, model_dir, out)

@@ -23,22 +23,22 @@ def need_board(board: str, *, emulator: bool = False) -> None:
 
 
 @functools.cache
-def _generated(model: bytes) -> dict[str, bytes]:
+def _generated(model: bytes, target: str) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        emit(model, "tiny", Path(folder) / "model")
+        emit(model, "tiny", Path(folder) / "model", target)
         return {path.name: path.read_bytes() for path in (Path(folder) / "model").iterdir()}
 
 
-def write_model(model: bytes, folder: Path) -> Path:
+def write_model(model: bytes, folder: Path, target: str = "generic") -> Path:
     """Write the C generated from a model into a new folder; generated once in a test run."""
     folder.mkdir(parents=True)
-    for name, content in _generated(model).items():
+    for name, content in _generated(model, target).items():
         (folder / name).write_bytes(content)
     return folder
 
 
 def build_tiny(bundle: Bundle, board: str, folder: Path, *, claims: Bundle | None = None) -> Firmware:
     """Compile a bundle's model and build its firmware, which says it is of ``claims`` if that is given."""
-    model = write_model(bundle.model, folder / "model")
+    model = write_model(bundle.model, folder / "model", load_board(board).target)
     told = bundle if claims is None else replace(bundle, members=claims.members)
     return build(told, board, model, folder / f"firmware{load_board(board).suffix}")

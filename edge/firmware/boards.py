@@ -28,7 +28,8 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``board.toml`` says. Paths in flags are relative to the board's folder.
 
     ``packages`` are the Debian packages that bring the compiler; ``suffix`` is that of the firmware file;
-    ``flash_bytes`` and ``ram_bytes`` are 0 where there is no limit to state.
+    ``flash_bytes`` and ``ram_bytes`` are 0 where there is no limit to state; ``target`` is the processor for
+    whose kernels the model's C is generated.
     """
 
     description: str
@@ -38,6 +39,7 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suffix: str
     cflags: tuple[str, ...]
     ldflags: tuple[str, ...]
+    target: str = "generic"
     flash_bytes: int = 0
     ram_bytes: int = 0
     emulator: Emulator | None = None

@@ -58,9 +58,9 @@ def validate(
             ((s.stage, s.values, s.differing, s.first) for s in result.parity),
         )
         for test in result.tests:
-            if test.outcome == "failed":
-                say(f"FAILED {test.name}: {test.message}")
-        say(f"{'PASSED' if result.passed else 'FAILED'}: {len(result.tests)} tests on {port}.")
+            if test.outcome != "passed":
+                say(f"{test.outcome.upper()} {test.name}: {test.message}")
+        say(f"{'PASSED' if result.passed else 'FAILED'}: {result.counted} on {port}.")
     if not result.passed:
         raise typer.Exit(1)
 
