@@ -45,31 +45,31 @@ def two_inputs_two_outputs() -> bytes:
     return maker.finish(shaped, passed)
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-def test_no_warnings(compiler: str, tmp_path: Path) -> None:
-    machine = COMPILERS[compiler]
-    compiler = compiler.split()[0]
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
-    files: set[Path] = set()
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Sources that hold every kernel, each once."""
+    folder = tmp_path_factory.mktemp("sample")
+    models = {f"g{seed}": random_graph(seed) for seed in (*range(8), 24)}
+    models |= {"lstm": random_lstm(8), "two": two_inputs_two_outputs()}
+    sources: dict[str, Path] = {}
     for target in ("generic", "cortex-m4"):
-        for seed in (*range(8), 24):
-            name = f"g{seed}_{target[-2:]}"
-            report = emit(random_graph(seed), name, tmp_path / name, target)
-            files |= {tmp_path / name / s for s in report.sources}
-        name = f"lstm_{target[-2:]}"
-        report = emit(random_lstm(8), name, tmp_path / name, target)
-        files |= {tmp_path / name / s for s in report.sources}
-    emit(two_inputs_two_outputs(), "two", tmp_path / "two")
-    kernels = {f.name for f in files if f.name.startswith("nrv_")}
+        for name, tflite in models.items():
+            out = folder / f"{name}_{target[-2:]}"
+            report = emit(tflite, out.name, out, target)
+            sources |= {s: out / s for s in report.sources}
+    kernels = {name for name in sources if name.startswith("nrv_")}
     assert kernels == {f.name for f in (CORE / "kernels").glob("*.c")}, "the sample misses a kernel"
-    once = {f.name: f for f in [*files, tmp_path / "two" / "two.c"]}
-    for optimization in ("-O0", "-O2"):
-        command = [compiler, *WARNINGS, optimization, *machine, "-fsyntax-only"]
-        if optimization == "-O2":
-            command[-1:] = ["-c"]
-        includes = [f"-I{tmp_path / name}" for name in names(tmp_path) if (tmp_path / name).is_dir()]
-        subprocess.run([*command, *includes, *map(str, once.values())], check=True, cwd=tmp_path)
+    return list(sources.values())
+
+
+@pytest.mark.parametrize("optimization", ["-O0", "-O2"])
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_no_warnings(compiler: str, optimization: str, sample: list[Path], tmp_path: Path) -> None:
+    command = [*compiler.split()[:1], *WARNINGS, optimization, *COMPILERS[compiler], "-c"]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    includes = sorted({f"-I{source.parent}" for source in sample})
+    subprocess.run([*command, *includes, *map(str, sample)], check=True, cwd=tmp_path)
 
 
 def test_header_serves_cpp(tmp_path: Path) -> None:

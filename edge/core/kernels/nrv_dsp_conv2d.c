@@ -1,3 +1,8 @@
+#if defined(__GNUC__) && !defined(__clang__)
+/* The assembly needs every register: also where the rest is built for a debugger, with a frame pointer. */
+#pragma GCC optimize("O2", "omit-frame-pointer")
+#endif
+
 #include "nrv_dsp_conv2d.h"
 
 #include "nrv_dsp_column.h"
