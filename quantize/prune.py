@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from edge.errors import InnervateError
 from quantize.lower import lower
-from quantize.network import Conv, Dense
+from quantize.network import Conv, Dense, Lstm
 
 ROUND_TO: Final = 4
 """Channels are left in multiples of this, which is what integer kernels do at once."""
@@ -48,6 +48,9 @@ def prune(
     pruned = copy.deepcopy(model)
     if fraction == 0:
         return pruned
+    for layer in network.layers:
+        if isinstance(layer, Lstm):
+            raise InnervateError("an LSTM cannot be pruned yet", layer.name, "Build it with fewer units")
     was_training = pruned.training
     pruned.eval()
     output = next(layer.name for layer in reversed(network.layers) if isinstance(layer, Conv | Dense))

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from edge.engines.native import NativeEngine
+from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
 from edge.model_file import ModelIo, read_io
+from quantize.c99 import build_shared
 from quantize.distil import distil
 from quantize.extract import read_graph
 from quantize.lower import lower
@@ -283,3 +286,17 @@ def test_a_bias_beside_vanished_weights_is_refused() -> None:
         model.lstm.get_parameter("bias_ih_l0")[:UNITS] = 1e6
     with pytest.raises(InnervateError, match=r"the bias of the input gate is too large .* \(lstm\)"):
         read_graph(quantized(model))
+
+
+def test_engines_begin_every_window_with_a_state_of_zero() -> None:
+    """Windows overlap, so a state kept from one would see samples twice: any order gives the same outputs."""
+    tflite = write(read_graph(quantized(made())))
+    x = signals(12, 5)
+    alone = run(tflite, x, "ai_edge_litert", "BUILTIN_REF")
+    assert len(np.unique(alone, axis=0)) > 6  # outputs that depend on the window
+    engines = [TfliteEngine(tflite, "reference", "ai_edge_litert"), NativeEngine(build_shared(tflite))]
+    for engine in engines:
+        for order in (range(12), range(11, -1, -1)):
+            np.testing.assert_array_equal(
+                [engine.run(x[i]) for i in order], alone.reshape(12, -1)[list(order)]
+            )

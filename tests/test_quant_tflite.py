@@ -8,7 +8,7 @@ import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 from brevitas.quant_tensor import IntQuantTensor
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
@@ -276,6 +276,7 @@ def random_networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, int, int]]:
             st.sampled_from([[nn.ReLU()], [nn.BatchNorm2d(out), nn.ReLU()], [nn.BatchNorm2d(out)]])
         )
         pool = draw(st.sampled_from([None, nn.MaxPool2d, nn.AvgPool2d]))
+        assume(height >= 1 and width >= 1)
         if pool and width >= 4:
             layers.append(pool((1, 2)))
             width //= 2

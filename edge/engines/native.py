@@ -40,7 +40,7 @@ class NativeEngine:
         try:
             loaded = ctypes.CDLL(str(library.resolve()))
             info = ctypes.cast(loaded.nrv_native_info, ctypes.POINTER(ctypes.c_int32))
-            self._run, reset = loaded.model_run, loaded.model_reset
+            self._run, self._reset = loaded.model_run, loaded.model_reset
         except (OSError, AttributeError):
             raise InnervateError("Not a model library for this machine", where, rebuild) from None
         if info[0] != ABI_VERSION:
@@ -51,9 +51,8 @@ class NativeEngine:
         self._state = np.zeros(-(-info[1] // 8), np.uint64)  # 8-byte units, for alignment
         self._run.argtypes = [ctypes.c_void_p] * 3
         self._run.restype = None
-        reset.argtypes = [ctypes.c_void_p]
-        reset.restype = None
-        reset(self._state.ctypes.data)
+        self._reset.argtypes = [ctypes.c_void_p]
+        self._reset.restype = None
 
     @staticmethod
     def _shape(info: "ctypes._Pointer[ctypes.c_int32]", at: int, where: str) -> tuple[int, ...]:
@@ -66,5 +65,6 @@ class NativeEngine:
         """Run the model on one window; see `edge.engines.Engine`."""
         values = flat_window(window, self.input_shape)
         output = np.empty(self.output_size, np.int8)
+        self._reset(self._state.ctypes.data)  # windows overlap: a recurrent layer's state is of one window
         self._run(self._state.ctypes.data, values.ctypes.data, output.ctypes.data)
         return output

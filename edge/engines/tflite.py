@@ -86,6 +86,7 @@ class TfliteEngine:
             InnervateError: the window is not int8 or has another number of values.
         """
         flat = flat_window(window, self.input_shape)
+        self._interpreter.reset_all_variables()  # windows overlap: a recurrent layer's state is of one window
         self._interpreter.set_tensor(self._input["index"], flat.reshape(self.input_shape))
         self._interpreter.invoke()
         output: NDArray[np.int8] = self._interpreter.get_tensor(self._output["index"]).reshape(-1)

@@ -49,7 +49,6 @@ static void send_decision(const nrv_decision_t *made, uint32_t ticks)
 void nrv_stream_init(void)
 {
     nrv_chain_init(&chain, &nrv_path_config, &nrv_rule, path_state, window, quality);
-    nrv_model_reset(&model);
     nrv_calibration_init(&chain.path);
 }
 
@@ -62,7 +61,6 @@ uint8_t nrv_stream_start(const nrv_start_t *start)
 {
     nrv_calibration_stop();
     nrv_chain_reset(&chain);
-    nrv_model_reset(&model);
     samples_taken = 0;
     decisions = 0;
     trace = start->trace;
@@ -80,6 +78,7 @@ static void decide(void)
     if (trace & NRV_TRACE_WINDOW)
         nrv_trace_window(window_index, nrv_chain_window(&chain), sizeof window);
     uint64_t start = nrv_board_ticks();
+    nrv_model_reset(&model); /* windows overlap: a recurrent layer's state is of one window */
     nrv_model_run(&model, nrv_chain_window(&chain), output);
     uint32_t ticks = stop(&model_time, start);
     if (trace & NRV_TRACE_OUTPUT)
@@ -106,7 +105,6 @@ static void take(uint32_t index, const int32_t *counts, uint32_t lead_off)
     if (nrv_calibration_take(counts, events & NRV_EV_SAMPLE))
         return;
     if (events & NRV_EV_GAP) {
-        nrv_model_reset(&model);
         nrv_decision_t gap;
         nrv_chain_gap(&chain, &gap);
         send_decision(&gap, 0);
