@@ -11,7 +11,7 @@ from torch import nn
 
 from edge.errors import InnervateError
 from quantize.lower import is_same, lower
-from quantize.network import INPUT, Add, Conv, Dense, Network
+from quantize.network import INPUT, Add, Conv, Dense, Network, Pool
 from tests.quant_models import CHANNELS, CLASSES, SHAPE, as_input, networks, windows
 
 NETWORKS = networks()
@@ -30,9 +30,10 @@ def run_float(network: Network, x: torch.Tensor) -> torch.Tensor:
             y = F.linear(first.flatten(1), layer.weight, layer.bias)
         elif isinstance(layer, Add):
             y = first + values[layer.inputs[1] - INPUT]
-        elif layer.kind == "average":
+        elif isinstance(layer, Pool) and layer.kind == "average":
             y = F.avg_pool2d(first, layer.kernel, layer.stride)
         else:
+            assert isinstance(layer, Pool)
             top, bottom, left, right = layer.padding
             y = F.max_pool2d(F.pad(first, (left, right, top, bottom), value=-1e9), layer.kernel, layer.stride)
         values.append(F.relu(y) if getattr(layer, "relu", False) else y)

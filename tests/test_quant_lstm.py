@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from edge.engines import Engine
 from edge.engines.native import NativeEngine
 from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
@@ -294,7 +295,10 @@ def test_engines_begin_every_window_with_a_state_of_zero() -> None:
     x = signals(12, 5)
     alone = run(tflite, x, "ai_edge_litert", "BUILTIN_REF")
     assert len(np.unique(alone, axis=0)) > 6  # outputs that depend on the window
-    engines = [TfliteEngine(tflite, "reference", "ai_edge_litert"), NativeEngine(build_shared(tflite))]
+    engines: list[Engine] = [
+        TfliteEngine(tflite, "reference", "ai_edge_litert"),
+        NativeEngine(build_shared(tflite)),
+    ]
     for engine in engines:
         for order in (range(12), range(11, -1, -1)):
             np.testing.assert_array_equal(
