@@ -158,7 +158,9 @@ def test_a_manifest_of_another_member_is_refused(bundle: Bundle) -> None:
 
 def test_another_version_is_named_before_anything_else(bundle: Bundle) -> None:
     manifest = msgspec.json.encode({"format": FORMAT + 1, "everything": "else"})
-    refused(with_members(bundle, manifest=manifest), f"format {FORMAT + 1}", f"reads format {FORMAT}", MANIFEST)
+    refused(
+        with_members(bundle, manifest=manifest), f"format {FORMAT + 1}", f"reads format {FORMAT}", MANIFEST
+    )
 
 
 def zipped(entries: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
