@@ -20,6 +20,15 @@ MACS = {
     "lstm": 256_192,
     "dscnn": 2_656_768,
 }
+# What a window may cost with the DSP kernels: instructions on emulated Cortex-M4, bytes of code and stack.
+INSTRUCTIONS = {
+    "emg_cnn": 450_000,
+    "eegnet": 1_600_000,
+    "acharya13": 1_500_000,
+    "lstm": 1_200_000,
+    "dscnn": 4_200_000,
+}
+CODE_BYTES, STACK_BYTES = 8192, 512
 VARIANTS = ("lstm2", "emg_cnn_ap", "emg_cnn_k1d", "dscnn_hg", "dscnn_feat")
 
 # Arrays of exactly the right size on the heap, where the sanitizer guards both ends.
@@ -83,6 +92,10 @@ def test_emulated(anchors: Path, tmp_path: Path, name: str, board: str, target: 
     assert report.build.stack_bytes is not None
     # The static figure leaves out the C library's memcpy and memset, which push a few registers.
     assert result.stack_bytes <= report.build.stack_bytes + 32
+    if target == "cortex-m4" and name in INSTRUCTIONS:
+        assert result.instructions <= INSTRUCTIONS[name]
+        assert report.build.code_bytes <= CODE_BYTES
+        assert result.stack_bytes <= STACK_BYTES
 
 
 @pytest.mark.parametrize(("name", "macs"), MACS.items())

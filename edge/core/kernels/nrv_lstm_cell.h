@@ -20,6 +20,12 @@ static inline int32_t nrv_sat16(int32_t x)
 #endif
 }
 
+/* nrv_rounding_divide_by_pot() for |x| <= 2^30 and at least one place, in fewer instructions. */
+static inline int32_t nrv_rounded_shift(int32_t x, int32_t places)
+{
+    return (x + (x >> 31) + (1 << (places - 1))) >> places;
+}
+
 /* round(a * b / 2^15), halves upwards; both fit 16 bits. */
 static inline int32_t nrv_mul15(int32_t a, int32_t b)
 {
@@ -41,8 +47,8 @@ static inline int32_t nrv_exp15_last_quarter(int32_t a)
     const int32_t x2 = nrv_mul15(x, x);
     const int32_t x3 = nrv_mul15(x2, x);
     const int32_t x4 = nrv_mul15(x2, x2);
-    const int32_t x3_x4 = nrv_mul15(nrv_rounding_divide_by_pot(x4, 2) + x3, third);
-    return exp_minus_eighth + nrv_mul15(x + nrv_rounding_divide_by_pot(x3_x4 + x2, 1), exp_minus_eighth);
+    const int32_t x3_x4 = nrv_mul15(nrv_rounded_shift(x4, 2) + x3, third);
+    return exp_minus_eighth + nrv_mul15(x + nrv_rounded_shift(x3_x4 + x2, 1), exp_minus_eighth);
 }
 
 /*
@@ -124,9 +130,9 @@ static inline int16_t nrv_lstm_cell(const nrv_lstm_t *p, const int32_t gates[4],
     const int32_t input = nrv_sigmoid15(gates[0], last_quarter);
     const int32_t forget = nrv_sigmoid15(gates[1], last_quarter);
     const int32_t output = nrv_sigmoid15(gates[3], last_quarter);
-    const int32_t kept = nrv_rounding_divide_by_pot(forget * cell, 15);
+    const int32_t kept = nrv_rounded_shift(forget * cell, 15);
     const int32_t added = input * nrv_tanh15(gates[2], 3, last_quarter);
-    int32_t next = nrv_sat16(kept + nrv_rounding_divide_by_pot(added, 15 + p->cell_bits));
+    int32_t next = nrv_sat16(kept + nrv_rounded_shift(added, 15 + p->cell_bits));
     next = next > p->cell_clip ? p->cell_clip : next < -p->cell_clip ? -p->cell_clip : next;
     const int32_t shown = output * nrv_tanh15(next, p->cell_bits, last_quarter);
     *hidden = nrv_clamp8(nrv_requantize(shown, p->hidden_multiplier, p->hidden_shift) + p->hidden_zero, INT8_MIN,
