@@ -3,7 +3,7 @@
 A module offers ``DESCRIPTION`` and ``build(channels, window, classes, **params) -> nn.Module``. A network
 takes float32 ``[N, channels, 1, window]``, windows of int8 divided by 128, and returns logits ``[N,
 classes]``. It is made of layers that the quantizer knows: Conv2d of height 1, BatchNorm2d, ReLU, AvgPool2d,
-MaxPool2d, AdaptiveAvgPool2d(1), ZeroPad2d before a Conv2d, LSTM, Flatten, Linear, Dropout, and sums of layers;
+MaxPool2d, AdaptiveAvgPool2d(1), ZeroPad2d before a Conv2d, LSTM, Flatten, Linear, Dropout, and sums of two;
 and torch.fx can trace it.
 """
 
