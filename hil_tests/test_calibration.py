@@ -101,7 +101,7 @@ def test_says_why_a_phase_is_refused(
 ) -> None:
     path = bundle.signal_path
     with pytest.raises(InnervateError, match=r"1\.5 times as loud"):
-        clean.calibrate(path, rest, rest)
+        clean.calibrate(path, mvc, mvc)
     limit = np.full_like(mvc, -(2 ** (path.counts_bits - 1)))
     with pytest.raises(InnervateError, match="at the converter's limits"):
         clean.calibrate(path, rest, limit)
