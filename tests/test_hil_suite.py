@@ -4,16 +4,20 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
 from edge import wire
 from edge.errors import InnervateError
 from edge.messages import Samples
+from edge.quality import Gates
 from hil_tests.report import JUNIT_FILE, REPORT_FILE, ValidationReport
 from hil_tests.run import validate
 from tests.fake_device import INFO, FakeDevice, obedient
-from tests.tiny_bundle import tiny_bundle, tiny_graph
+from tests.tiny_bundle import CHANNELS, FS_HZ, tiny_bundle, tiny_counts, tiny_graph, tiny_path
 from tests.tiny_firmware import build_tiny, need_board
+from train.filter_design import design
 
 STAGES = ["filtered", "window", "output", "decision", "model"]
 
@@ -38,6 +42,36 @@ def test_suite_passes(url: str, board: str, tmp_path: Path) -> None:
     assert ValidationReport.load(tmp_path / "report") == report
     cases = ElementTree.parse(tmp_path / "report" / JUNIT_FILE).getroot().iter("testcase")
     assert len(list(cases)) == len(report.tests)
+
+
+def test_suite_passes_for_an_armband_of_eight_bits(tmp_path: Path) -> None:
+    """Few counts: rest is hardly one of them, and every gate is on."""
+    need_board("host")
+    made = design(tiny_path().filters, FS_HZ, 8)
+    gates = Gates(
+        saturated_run=10,
+        flat_run=60,
+        slope=250,
+        amplitude=100 << made.shift,
+        mains_step=round(50 / FS_HZ * 2**32),
+        mains_shift=6,
+        mains_share=200,
+    )
+    path = msgspec.structs.replace(
+        tiny_path(),
+        counts_bits=8,
+        stages=made.stages,
+        shift=made.shift,
+        right_shift=(made.shift - 1,) * CHANNELS,
+        gates=gates,
+    )
+    counts = np.clip(np.rint(tiny_counts() / 60), -128, 127).astype(np.int32)
+    bundle = tiny_bundle(path=path, counts=counts)
+    bundle.save(tmp_path / "narrow.nrv")
+    firmware = build_tiny(bundle, "host", tmp_path)
+    report = validate(tmp_path / "narrow.nrv", "host:", firmware.path, tmp_path / "report")
+    assert report.passed, [test for test in report.tests if test.outcome != "passed"]
+    assert all(test.outcome == "passed" for test in report.tests)
 
 
 def test_a_device_that_dies_ends_the_run(tmp_path: Path) -> None:
