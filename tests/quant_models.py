@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional
 
 from quantize.calibrate import calibrate
 from quantize.extract import read_graph
@@ -119,3 +120,10 @@ def tensors(tflite: bytes, x: NDArray[np.int8], kernels: str) -> list[dict[int, 
 
 def file_of(model: nn.Module) -> bytes:
     return write(read_graph(quantized(model)), {"task": "test"})
+
+
+def divergence(network: nn.Module, model: nn.Module, x: NDArray[np.int8]) -> float:
+    """Kullback-Leibler divergence of a network's probabilities from its model's, nats a window."""
+    with torch.no_grad():
+        said, target = network(as_input(x)).log_softmax(1), model(as_input(x)).log_softmax(1)
+    return float(functional.kl_div(said, target, reduction="batchmean", log_target=True))

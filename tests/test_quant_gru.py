@@ -9,7 +9,6 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional as F
 
 from edge.errors import InnervateError
 from quantize.calibrate import calibrate
@@ -18,7 +17,7 @@ from quantize.gru.module import QuantGru
 from quantize.gru.step import read_step
 from quantize.tflite_writer import write
 from quantize.verify import softmax, to_int8
-from tests.quant_models import as_input, windows
+from tests.quant_models import as_input, divergence, windows
 
 CHANNELS, STEPS, CLASSES, UNITS = 8, 50, 6, 32
 RUNTIMES = [
@@ -167,14 +166,9 @@ def test_distilling_brings_the_quantized_network_nearer() -> None:
         for kernel in kernels.values():
             kernel.bias += torch.linspace(-0.5, 0.5, UNITS)
 
-    def divergence() -> float:
-        with torch.no_grad():
-            said, target = network(as_input(x)).log_softmax(1), model(as_input(x)).log_softmax(1)
-        return float(F.kl_div(said, target, reduction="batchmean", log_target=True))
-
-    before = divergence()
+    before = divergence(network, model, x)
     distil(network, model, x, steps=12, batch_size=32, learning_rate=2e-2, seed=0)
-    assert divergence() < before / 2
+    assert divergence(network, model, x) < before / 2
 
 
 @pytest.mark.parametrize("setting", [{"num_layers": 2}, {"bidirectional": True}, {"bias": False}])

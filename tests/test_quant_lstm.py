@@ -27,7 +27,7 @@ from quantize.network import Lstm
 from quantize.qat import QuantNetwork
 from quantize.tflite_writer import write
 from tests.lstm_models import CHANNELS, CLASSES, FORMS, STEPS, UNITS, made, quantized, signals
-from tests.quant_models import as_input
+from tests.quant_models import as_input, divergence
 from train.models import build
 from train.models import lstm as lstm_model
 
@@ -185,14 +185,9 @@ def test_distilling_brings_the_quantized_network_nearer() -> None:
         for kernel in module.kernels:
             kernel.bias += torch.linspace(-1, 1, UNITS)
 
-    def divergence() -> float:
-        with torch.no_grad():
-            said, target = network(as_input(x)).log_softmax(1), model(as_input(x)).log_softmax(1)
-        return float(F.kl_div(said, target, reduction="batchmean", log_target=True))
-
-    before = divergence()
+    before = divergence(network, model, x)
     distil(network, model, x, steps=25, batch_size=64, learning_rate=1e-2, seed=0)
-    assert divergence() < before / 4
+    assert divergence(network, model, x) < before / 4
 
 
 def operators(tflite: bytes) -> list[str]:

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fixed.h"
 #include "frame.h"
 
 #define LEVEL_BITS 16 /* fraction of the levels that the scale is made from */
@@ -17,7 +18,7 @@ int nrv_levels_take(nrv_levels_t *levels, const nrv_path_t *path, const int32_t 
     const nrv_path_config_t *config = path->config;
     if (levels->gathered == levels->wanted)
         return 1;
-    const int32_t highest = (int32_t)((UINT32_C(1) << (config->counts_bits - 1)) - 1u);
+    const int32_t highest = nrv_highest_count(config->counts_bits);
     levels->taken++;
     for (size_t c = 0; c < config->channels; c++)
         levels->at_limit[c] += counts[c] >= highest || counts[c] <= -highest - 1;

@@ -19,6 +19,12 @@ static inline int32_t nrv_sat32(int64_t x)
     return (int32_t)(x > INT32_MAX ? INT32_MAX : x < INT32_MIN ? INT32_MIN : x);
 }
 
+/* Of a converter of 2..32 bits; the lowest is one further from zero. */
+static inline int32_t nrv_highest_count(unsigned bits)
+{
+    return (int32_t)((UINT32_C(1) << (bits - 1u)) - 1u);
+}
+
 /* round(a * b / 2^31), halves upwards; the one product that does not fit saturates. */
 static inline int32_t nrv_doubling_high_mul(int32_t a, int32_t b)
 {

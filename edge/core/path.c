@@ -79,7 +79,7 @@ size_t nrv_path_samples_due(const nrv_path_t *path, size_t samples)
 size_t nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal)
 {
     const nrv_path_config_t *config = path->config;
-    const int32_t highest = (int32_t)((UINT32_C(1) << (config->counts_bits - 1)) - 1u);
+    const int32_t highest = nrv_highest_count(config->counts_bits);
     const int32_t lowest = -highest - 1;
     const int64_t scale = INT64_C(1) << config->shift;
     size_t channels = config->channels;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "decision.h"
+#include "fixed.h"
 
 #define MAINS_BITS 30 /* of x and y */
 #define POWER_DROP 4  /* power is that of y without so many bits */
@@ -180,7 +181,7 @@ static void note(nrv_quality_t *quality, unsigned gate)
 void nrv_quality_push(nrv_quality_t *quality, const int32_t *counts, uint32_t lead_off)
 {
     const nrv_gates_t *gates = quality->gates;
-    const int32_t highest = (int32_t)((UINT32_C(1) << (quality->counts_bits - 1)) - 1u);
+    const int32_t highest = nrv_highest_count(quality->counts_bits);
     quality->taken++;
     if (gates->saturated_run && is_saturated(quality, counts, highest))
         note(quality, SATURATED);

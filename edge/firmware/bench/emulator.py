@@ -117,7 +117,7 @@ def run_windows(
         defines = [f"-DBENCH_MODEL={name}", f"-DBENCH_PREFIX={name.upper()}", f'-DBENCH_HEADER="{name}.h"']
         layout = [f"-I{model_dir.resolve()}", *layout_flags(board)]
         flags = [*target.cflags, *report["cflags"], "-ffunction-sections", *defines, *layout]
-        harness = [str(HERE / "bench.c"), str(HERE / "startup.c")]
+        harness = [str(HERE / source) for source in ("bench.c", "files_semihosting.c", "startup.c")]
         run_tool(
             [COMPILER, *flags, *sources, *harness, "-o", "bench.elf"], folder, "Building the bench firmware"
         )
