@@ -82,6 +82,11 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.fs_hz / self.decimation
 
     @property
+    def model_shape(self) -> tuple[int, int]:
+        """Rows and columns of what one window hands to the model."""
+        return self.window, len(self.outputs)
+
+    @property
     def window_samples(self) -> int:
         """Samples of the converter that a window spans."""
         return self.window * self.decimation
