@@ -23,7 +23,7 @@ from quantize.distil import distil
 from quantize.extract import read_graph
 from quantize.lower import lower
 from quantize.lstm.activations import sigmoid_table, tanh_table
-from quantize.network import Lstm
+from quantize.lstm.layer import Lstm
 from quantize.qat import QuantNetwork
 from quantize.tflite_writer import write
 from tests.lstm_models import CHANNELS, CLASSES, FORMS, STEPS, UNITS, made, quantized, signals
@@ -42,7 +42,7 @@ RUNTIMES = [
 def hidden_states(network: QuantNetwork, x: NDArray[np.int8], index: int = 0) -> NDArray[np.int64]:
     """Integers of the LSTM that is layer `index`: [N, steps, units]."""
     with torch.no_grad():
-        value = network.values(as_input(x))[index + 1]
+        value = network.values(as_input(x))[index]
     integers: NDArray[np.int64] = torch.round(value.value / value.scale).to(torch.int64).numpy()
     return integers[:, :, 0].transpose(0, 2, 1)
 
@@ -84,7 +84,7 @@ def test_hidden_states_are_the_integers_of_tflite(form: str) -> None:
         ours = hidden_states(network, x, index)
         same = np.ones(len(x), bool)
         if layer.inputs[0] >= 0:  # only where the layer before agreed
-            before = source[layer.inputs[0] + 1]
+            before = source[layer.inputs[0]]
             name = network.network.layers[layer.inputs[0]].name
             name = f"{layer.name}.steps" if form == "after a convolution" else name
             got = run(tflite, x, "ai_edge_litert", "BUILTIN_REF", name)
@@ -272,7 +272,7 @@ def test_a_sequence_in_two_calls_is_the_sequence_in_one() -> None:
     assert np.array_equal(call(x[:, half:]), whole[half:])
     interpreter.reset_all_variables()
     assert np.array_equal(call(x[:, :half]), whole[:half])
-    assert lstm_model.STATEFUL is False
+    assert lstm_model.RECURRENT
 
 
 def test_a_bias_beside_vanished_weights_is_refused() -> None:

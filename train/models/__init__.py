@@ -1,10 +1,13 @@
 """Networks, one file each: the registry is this folder.
 
-A module offers ``DESCRIPTION`` and ``build(channels, window, classes, **params) -> nn.Module``. A network
-takes float32 ``[N, channels, 1, window]``, windows of int8 divided by 128, and returns logits ``[N,
-classes]``. It is made of layers that the quantizer knows: Conv2d of height 1, BatchNorm2d, ReLU, AvgPool2d,
-MaxPool2d, AdaptiveAvgPool2d(1), ZeroPad2d before a Conv2d, LSTM, Flatten, Linear, Dropout, and sums of two;
-and torch.fx can trace it.
+A module offers ``DESCRIPTION`` and ``build(channels, window, classes, *, context=0, **params) -> nn.Module``.
+A network takes float32 ``[N, channels, 1, window]``, windows of int8 divided by 128, and returns logits ``[N,
+classes]``; where `context` is not zero it takes as many values of context too, float32 ``[N, context]``. A
+recurrent network is a `Recurrent`, and its module says ``RECURRENT = True``.
+
+It is made of layers that the quantizer knows: Conv2d of height 1, BatchNorm2d, ReLU, AvgPool2d, MaxPool2d,
+AdaptiveAvgPool2d(1), ZeroPad2d before a Conv2d, LSTM, Flatten, Linear, Dropout, and sums of two; and
+torch.fx can trace it. GRUs are built by `Stepwise`.
 """
 
 import importlib
@@ -18,6 +21,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.errors import InnervateError
+from train.models._recurrent import Recurrent
+
+__all__ = [
+    "INPUT_SCALE",
+    "Recurrent",
+    "build",
+    "describe",
+    "is_recurrent",
+    "keeps_state",
+    "names",
+    "to_input",
+]
 
 INPUT_SCALE = 1 / 128
 """What one step of an int8 window is worth at the network's input."""
@@ -37,14 +52,41 @@ def describe(name: str) -> str:
     return str(_module(name).DESCRIPTION)
 
 
-def build(name: str, channels: int, window: int, classes: int, params: dict[str, Any]) -> nn.Module:
-    """Build a network with fresh weights from torch's global generator.
+def is_recurrent(name: str) -> bool:
+    """Whether a network has a state that can be kept from window to window.
 
     Raises:
-        InnervateError: unknown network or parameter, or one that does not fit the window.
+        InnervateError: there is none of that name.
+    """
+    return bool(getattr(_module(name), "RECURRENT", False))
+
+
+def build(
+    name: str,
+    channels: int,
+    window: int,
+    classes: int,
+    params: dict[str, Any],
+    context: int = 0,
+    keeps_state: bool = False,
+) -> nn.Module:
+    """Build a network with fresh weights from torch's global generator.
+
+    Args:
+        name: which.
+        channels: of the signal.
+        window: samples.
+        classes: outputs.
+        params: of the network.
+        context: values of context that it takes beside the window.
+        keeps_state: whether its state goes on from window to window.
+
+    Raises:
+        InnervateError: unknown network or parameter, one that does not fit the window, or a network without
+            a state to keep.
     """
     module = _module(name)
-    known = list(inspect.signature(module.build).parameters)[3:]
+    known = [param for param in list(inspect.signature(module.build).parameters)[3:] if param != "context"]
     for param in params:
         if param not in known:
             raise InnervateError(
@@ -53,17 +95,31 @@ def build(name: str, channels: int, window: int, classes: int, params: dict[str,
                 f"It has {', '.join(known)}",
             )
     try:
-        network = module.build(channels, window, classes, **params)
+        beside = {"context": context} if context else {}
+        network: nn.Module = module.build(channels, window, classes, **params, **beside)
+        example = [torch.zeros(1, channels, 1, window), *([torch.zeros(1, context)] if context else [])]
         with torch.no_grad():
-            network.eval()(torch.zeros(1, channels, 1, window))
+            network.eval()(*example)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InnervateError(
             f"The network '{name}' cannot be built: {error}",
             "model_params",
             "Correct the parameters or lengthen the window",
         ) from None
-    assert isinstance(network, nn.Module)
+    if keeps_state:
+        if not isinstance(network, Recurrent):
+            raise InnervateError(
+                f"The network '{name}' has no state to keep from window to window",
+                "keeps_state",
+                f"Take {', '.join(one for one in names() if is_recurrent(one))}, or leave keeps_state out",
+            )
+        network.keeps_state = True
     return network
+
+
+def keeps_state(model: nn.Module) -> bool:
+    """Whether a network's state goes on from window to window."""
+    return isinstance(model, Recurrent) and model.keeps_state
 
 
 def to_input(x: NDArray[np.int8]) -> torch.Tensor:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from train.models._context import classifier
+
 DESCRIPTION = "13 layers of Acharya 2018: five convolutions with max-pooling, three dense layers"
 
 
@@ -24,6 +26,7 @@ def build(
     layers: Sequence[Sequence[int]] = ((4, 6), (4, 5), (10, 4), (10, 4), (15, 4)),
     hidden: Sequence[int] = (50, 20),
     dropout: float = 0.2,
+    context: int = 0,
 ) -> nn.Module:
     """Build the network.
 
@@ -34,6 +37,7 @@ def build(
         layers: filters and kernel length of each convolution; the maximum of two outputs goes on.
         hidden: units of each dense layer before the last; may be empty.
         dropout: before each dense layer.
+        context: values of context.
 
     Raises:
         ValueError: the window is shorter than the kernels need.
@@ -56,5 +60,4 @@ def build(
     for units in hidden:
         stack += [nn.Dropout(dropout), nn.Linear(width, units), nn.ReLU()]
         width = units
-    stack += [nn.Dropout(dropout), nn.Linear(width, classes)]
-    return nn.Sequential(*stack)
+    return classifier([*stack, nn.Dropout(dropout)], width, classes, context)

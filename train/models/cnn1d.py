@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from train.models._context import classifier
+
 DESCRIPTION = "1-D convolutions along time, mean over time, dense classifier"
 
 
@@ -15,6 +17,7 @@ def build(
     layers: Sequence[Sequence[int]] = ((64, 3, 1, 10), (64, 1, 1)),
     hidden: Sequence[int] = (64,),
     dropout: float = 0.2,
+    context: int = 0,
 ) -> nn.Module:
     """Build the network.
 
@@ -28,6 +31,7 @@ def build(
             are averaged into one.
         hidden: units of each dense layer before the last; may be empty.
         dropout: before each dense layer.
+        context: values of context.
 
     Raises:
         ValueError: the window is shorter than the kernels need.
@@ -51,5 +55,4 @@ def build(
     for units in hidden:
         stack += [nn.Dropout(dropout), nn.Linear(width, units), nn.ReLU()]
         width = units
-    stack += [nn.Dropout(dropout), nn.Linear(width, classes)]
-    return nn.Sequential(*stack)
+    return classifier([*stack, nn.Dropout(dropout)], width, classes, context)

@@ -17,6 +17,8 @@ weights' norms.
 
 from torch import nn
 
+from train.models._context import classifier
+
 DESCRIPTION = "EEGNet-8,2 (Lawhern 2018): spatial, temporal and separable convolutions for EEG"
 
 
@@ -32,6 +34,7 @@ def build(
     separable_kernel: int = 16,
     pools: tuple[int, int] = (4, 8),
     dropout: float = 0.5,
+    context: int = 0,
 ) -> nn.Module:
     """Build the network; the defaults are the paper's EEGNet-8,2 at 128 samples a second.
 
@@ -46,6 +49,7 @@ def build(
         separable_kernel: samples of the separable convolution.
         pools: samples averaged into one after the temporal and after the separable convolution.
         dropout: after each pooling; the paper has 0.5 within a person and 0.25 across people.
+        context: values of context.
 
     Raises:
         ValueError: the window is shorter than the poolings need.
@@ -54,7 +58,7 @@ def build(
     length = window // first // second
     if length < 1:
         raise ValueError(f"a window of {window} samples is too short for its poolings")
-    return nn.Sequential(
+    stack = [
         nn.Conv2d(channels, maps, 1, bias=False),
         _padding(kernel),
         nn.Conv2d(maps, maps, (1, kernel), groups=maps, bias=False),
@@ -70,8 +74,8 @@ def build(
         nn.AvgPool2d((1, second)),
         nn.Dropout(dropout),
         nn.Flatten(),
-        nn.Linear(separable_filters * length, classes),
-    )
+    ]
+    return classifier(stack, separable_filters * length, classes, context)
 
 
 def _padding(kernel: int) -> nn.Module:

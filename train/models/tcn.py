@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from train.models._context import classifier
+
 DESCRIPTION = "temporal convolutional network (Bai 2018): residual blocks of dilated causal convolutions"
 
 
@@ -25,6 +27,7 @@ def build(
     *,
     blocks: Sequence[Sequence[int]] = ((32, 3, 1, 2), (32, 3, 2, 2), (32, 3, 4)),
     dropout: float = 0.2,
+    context: int = 0,
 ) -> nn.Module:
     """Build the network.
 
@@ -35,6 +38,7 @@ def build(
         blocks: filters, kernel length and dilation of each block, and optionally how many of its outputs are
             averaged into one. A block reaches 2 x dilation x (kernel - 1) samples of its input back.
         dropout: after each convolution (whole channels), and before the dense layer.
+        context: values of context.
 
     Raises:
         ValueError: the window is shorter than the poolings need.
@@ -50,9 +54,8 @@ def build(
         if pool > 1:
             stack.append(nn.AvgPool2d((1, pool)))
         width = filters
-    return nn.Sequential(
-        *stack, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(width, classes)
-    )
+    stack += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
+    return classifier(stack, width, classes, context)
 
 
 class _Block(nn.Module):
