@@ -1,6 +1,7 @@
 """Features of int16 windows as the device computes them: data, checks, and the call of `core/feature_set.h`.
 
-Formulas, integer formats and error bounds are in docs/features.md; nothing is computed here.
+How they become the int8 vector that ends a signal path is in `core/feature_vector.h`. Formulas, integer
+formats and error bounds are in docs/features.md; nothing is computed here.
 """
 
 from __future__ import annotations
@@ -103,6 +104,11 @@ class FeatureSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         return any(feature.kind in _SPECTRAL for feature in self.features)
 
     @property
+    def samples_max(self) -> int:
+        """Longest window, in samples."""
+        return self.spectrum_length if self.spectral else int(lib.NRV_FEATURE_SAMPLES_MAX)
+
+    @property
     def names(self) -> list[str]:
         """A name for each value of a channel."""
         return [name for feature in self.features for name in feature.names()]
@@ -162,7 +168,7 @@ class FeatureSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         """
         self.validate()
         windows = self._checked(window)
-        config, _keep = self._config()
+        config, _keep = set_config(self)
         count, samples, channels = windows.shape
         values = lib.nrv_feature_outputs(config)
         scratch = ffi.new("nrv_bin_t[]", self.spectrum_length // 2 + 1)
@@ -184,7 +190,7 @@ class FeatureSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
             raise InnervateError(
                 f"the window is {window.dtype}", "features", "Scale the filtered signal to int16 first"
             )
-        limit = self.spectrum_length if self.spectral else lib.NRV_FEATURE_SAMPLES_MAX
+        limit = self.samples_max
         if window.ndim not in (2, 3) or not 1 <= window.shape[-2] <= limit or window.shape[-1] < 1:
             raise InnervateError(
                 f"a window of shape {window.shape}",
@@ -193,14 +199,59 @@ class FeatureSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
             )
         return np.ascontiguousarray(window).reshape(-1, *window.shape[-2:])
 
-    def _config(self) -> tuple[Any, list[Any]]:
-        """Return `nrv_feature_set_t *`, and the C array that must live as long as it is used."""
-        features = ffi.new("nrv_feature_t[]", self.rows())
-        config = ffi.new(
-            "nrv_feature_set_t *",
-            {"features": features, "count": len(features), "length": self.spectrum_length},
-        )
-        return config, [features]
+
+class FeatureScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the level t of one feature becomes int8: sat8(floor((t * multiplier + bias) / 2^shift)).
+
+    Attributes:
+        multiplier: 0 to 2^31 - 1.
+        shift: 1 to 62.
+        bias: -2^62 to 2^62, half of 2^shift included, so that all is rounded to nearest.
+    """
+
+    multiplier: int
+    shift: int
+    bias: int
+
+    def validate(self) -> None:
+        """Check that the core can run these numbers.
+
+        Raises:
+            InnervateError: one lies outside what the core accepts.
+        """
+        good = 0 <= self.multiplier < 1 << 31 and 1 <= self.shift <= 62 and abs(self.bias) <= 1 << 62
+        if not good:
+            raise InnervateError(
+                f"a feature's scale of {self.multiplier}, {self.shift}, {self.bias}",
+                "feature_scale",
+                "Make the bundle again",
+            )
+
+
+def set_config(features: FeatureSet) -> tuple[Any, list[Any]]:
+    """Return `nrv_feature_set_t *`, and the C array that must live as long as it is used."""
+    rows = ffi.new("nrv_feature_t[]", features.rows())
+    config = ffi.new(
+        "nrv_feature_set_t *",
+        {"features": rows, "count": len(rows), "length": features.spectrum_length},
+    )
+    return config, [rows]
+
+
+def vector_config(
+    features: FeatureSet | None, scale: tuple[FeatureScale, ...]
+) -> tuple[dict[str, Any], list[Any]]:
+    """Return the members of an `nrv_feature_vector_t`, and C arrays that must live as long as it is used."""
+    if features is None:
+        return {}, []
+    config, arrays = set_config(features)
+    scales = ffi.new(
+        "nrv_feature_scale_t[]",
+        [{"bias": s.bias, "multiplier": s.multiplier, "shift": s.shift} for s in scale],
+    )
+    run = "nrv_features_run" if features.spectral else "nrv_features_run_time"
+    members = {"set": config[0], "scale": scales, "run": ffi.addressof(lib, run)}
+    return members, [*arrays, scales]
 
 
 def band_bins(low_hz: float, high_hz: float, fs_hz: float, spectrum_length: int) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """The signal path as pure data, and its executor over the C core.
 
 Counts of the converter, raised by `shift` bits, go through stages (montage, filters, decimation), become int8
-per channel and fill windows. The arithmetic is stated in `core/path.h` and `core/stage.h`; this module only
-checks the numbers and hands them over.
+per channel and fill windows; or become int16 and fill windows of which features are made. The arithmetic is
+stated in `core/path.h` and `core/stage.h`; this module only checks the numbers and hands them over.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge._core import ffi, lib
 from edge.errors import InnervateError
+from edge.features import FeatureScale, FeatureSet, vector_config
 from edge.filters import Filter as Filter
 from edge.gain import GainControl
 from edge.quality import Gates
@@ -24,6 +25,8 @@ from edge.stages import CHANNELS_MAX, Stage, check, stages_config
 _INT32_MAX = (1 << 31) - 1
 _STAGES_MAX = 32
 _SAMPLES_MAX = 1 << 24
+_FEATURES_MAX = 1 << 14
+"""Values of one window: more than 64 channels have with each kind of feature."""
 
 
 class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +48,8 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         right_shift: per filtered channel.
         gates: which windows are not fit to decide on.
         gain_control: None keeps the scale as it is.
+        features: what each window becomes for the model; None for the window itself.
+        feature_scale: of each value of the features of each channel, channel by channel.
     """
 
     channels: tuple[str, ...]
@@ -62,6 +67,8 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     right_shift: tuple[int, ...]
     gates: Gates = Gates()
     gain_control: GainControl | None = None
+    features: FeatureSet | None = None
+    feature_scale: tuple[FeatureScale, ...] = ()
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -83,8 +90,17 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def model_shape(self) -> tuple[int, int]:
-        """Rows and columns of what one window hands to the model."""
+        """Rows and columns of what one window hands to the model: (window, outputs), or (1, features)."""
+        if self.features is not None:
+            return 1, len(self.outputs) * len(self.features.names)
         return self.window, len(self.outputs)
+
+    @property
+    def model_columns(self) -> tuple[str, ...]:
+        """Names of the columns: filtered channels, or "channel feature" of each feature of each channel."""
+        if self.features is None:
+            return self.outputs
+        return tuple(f"{channel} {name}" for channel in self.outputs for name in self.features.names)
 
     @property
     def window_samples(self) -> int:
@@ -145,6 +161,24 @@ class SignalPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             values = getattr(self, name)
             check(len(values) == count, name, f"must have one value per channel ({count}), not {len(values)}")
             check(all(low <= v <= high for v in values), name, f"must lie in {low} to {high}")
+        self._validate_features()
+
+    def _validate_features(self) -> None:
+        if self.features is None:
+            check(not self.feature_scale, "feature_scale", "must be empty where there are no features")
+            return
+        self.features.validate()
+        limit = self.features.samples_max
+        check(self.window <= limit, "window", f"must be at most {limit} samples for these features")
+        values = self.model_shape[1]
+        check(values <= _FEATURES_MAX, "features", f"must give at most {_FEATURES_MAX} values, not {values}")
+        check(
+            len(self.feature_scale) == values,
+            "feature_scale",
+            f"must have one entry per feature and channel ({values}), not {len(self.feature_scale)}",
+        )
+        for scale in self.feature_scale:
+            scale.validate()
 
 
 class PathState(NamedTuple):
@@ -170,6 +204,7 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
     stages, arrays = stages_config(path.stages, len(path.channels))
     multiplier = ffi.new("int32_t[]", path.multiplier)
     right_shift = ffi.new("uint8_t[]", path.right_shift)
+    features, feature_arrays = vector_config(path.features, path.feature_scale)
     widths = [len(path.channels), *(stages[i].outputs for i in range(len(path.stages)))]
     config = ffi.new(
         "nrv_path_config_t *",
@@ -180,6 +215,7 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
             "decimation": path.decimation,
             "gates": path.gates.fields(),
             "gain_control": path.gain_control.fields() if path.gain_control else {},
+            "features": features,
             "channels": len(path.channels),
             "outputs": widths[-1],
             "width": max(widths),
@@ -191,13 +227,17 @@ def path_config(path: SignalPath) -> tuple[Any, list[Any]]:
             "right_shift": right_shift,
         },
     )
-    return config, [*arrays, stages, multiplier, right_shift]
+    return config, [*arrays, stages, multiplier, right_shift, *feature_arrays]
 
 
 def path_buffers(config: Any) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Make the state and window buffers that the core needs for an `nrv_path_config_t *`, zeroed."""
-    words = lib.nrv_path_state_len(config)
-    return np.zeros(words, np.int32), np.zeros((config.window, config.outputs), np.int8)
+    """Make the state and window buffers that the core needs for an `nrv_path_config_t *`, zeroed.
+
+    The window buffer holds what the model gets, `SignalPath.model_shape`.
+    """
+    rows = 1 if config.features.set.count else config.window
+    columns = lib.nrv_path_window_len(config) // rows
+    return np.zeros(lib.nrv_path_state_len(config), np.int32), np.zeros((rows, columns), np.int8)
 
 
 class PathRunner:
@@ -317,15 +357,39 @@ class PathRunner:
         """Push counts [n, channels] and return the windows completed by them.
 
         Returns:
-            windows int8 [k, window, outputs], and for each the position of its last sample since the
-            last reset, int64 [k].
+            what the model gets of each, int8 [k, *model_shape], and for each window the position of its last
+            sample since the last reset, int64 [k].
 
         Raises:
             InnervateError: another number of channels, or values that are not integers.
         """
+        windows, _, ends = self._completed(counts, with_levels=False)
+        return windows, ends
+
+    def feature_levels(self, counts: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Push counts [n, channels] and return the features of windows completed by them, before their scale.
+
+        Returns:
+            levels, int32 [k, values], in the order of `SignalPath.model_columns`: features, of sizes log2 in
+            Q16 (`core/feature_vector.h`); and positions as `windows`.
+
+        Raises:
+            InnervateError: the path has no features; or as `windows`.
+        """
+        if self.path.features is None:
+            raise InnervateError(
+                "the path has no features", "signal path", "Add features, or take the windows"
+            )
+        _, levels, ends = self._completed(counts, with_levels=True)
+        return levels, ends
+
+    def _completed(
+        self, counts: NDArray[np.integer[Any]], with_levels: bool
+    ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int64]]:
         counts = checked_counts(counts, len(self.path.channels))
         due = lib.nrv_path_windows_due(self._runner, len(counts))
         windows = np.empty((due, *self._window.shape), np.int8)
+        levels = np.empty((due, self._window.size) if with_levels else (0, 0), np.int32)
         ends = np.empty(due, np.uintp)
         if self.path.gain_control is None:
             signal = self._signal(len(counts))
@@ -336,17 +400,22 @@ class PathRunner:
                 int32_pointer(signal),
                 ffi.from_buffer("int8_t[]", windows, require_writable=True),
                 ffi.cast("size_t *", ends.ctypes.data),
+                int32_pointer(levels) if with_levels else ffi.NULL,
             )
         else:
-            self._windows_of_chain(counts, windows, ends)
+            self._windows_of_chain(counts, windows, levels, ends)
         end_index = ends.astype(np.int64) + self._position
         self._position += len(counts)
-        return windows, end_index
+        return windows, levels, end_index
 
     def _windows_of_chain(
-        self, counts: NDArray[np.int32], windows: NDArray[np.int8], ends: NDArray[np.uintp]
+        self,
+        counts: NDArray[np.int32],
+        windows: NDArray[np.int8],
+        levels: NDArray[np.int32],
+        ends: NDArray[np.uintp],
     ) -> None:
-        """Push counts, and fill in each window and the place of its last sample in them."""
+        """Push counts; fill in each window, levels if wanted, and the place of its last sample in them."""
         used, start = ffi.new("size_t *"), 0
         for found in range(len(windows) + 1):  # after the last window, the rest
             rest = counts[start:]
@@ -354,6 +423,8 @@ class PathRunner:
             start += used[0]
             if found < len(windows):
                 windows[found], ends[found] = self._window, start - 1
+                if levels.size:
+                    levels[found] = ffi.unpack(self._runner.levels, levels.shape[1])
 
 
 def int32_pointer(array: NDArray[np.int32]) -> Any:

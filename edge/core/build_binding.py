@@ -17,16 +17,17 @@ HEADERS = (
     "stage.h",
     "quality.h",
     "gain.h",
-    "path.h",
-    "calibration.h",
-    "decision.h",
-    "chain.h",
-    "frame.h",
     "features_math.h",
     "features_time.h",
     "features_ar.h",
     "features_spectrum.h",
     "feature_set.h",
+    "feature_vector.h",
+    "path.h",
+    "calibration.h",
+    "decision.h",
+    "chain.h",
+    "frame.h",
 )
 SOURCES = (
     "biquad.c",
@@ -45,6 +46,7 @@ SOURCES = (
     "features_sine.c",
     "features_spectrum.c",
     "feature_set.c",
+    "feature_vector.c",
 )
 
 # fixed.h has no symbols to link to; these give Python the same code.

@@ -1,6 +1,6 @@
 #include "feature_set.h"
 
-static size_t outputs_of(const nrv_feature_t *feature)
+size_t nrv_feature_values(const nrv_feature_t *feature)
 {
     return feature->kind == NRV_FEATURE_AUTOREGRESSION ? feature->order : 1u;
 }
@@ -9,20 +9,25 @@ size_t nrv_feature_outputs(const nrv_feature_set_t *set)
 {
     size_t outputs = 0;
     for (size_t i = 0; i < set->count; i++)
-        outputs += outputs_of(&set->features[i]);
+        outputs += nrv_feature_values(&set->features[i]);
     return outputs;
 }
 
-static int needs_spectrum(const nrv_feature_set_t *set)
+static int is_spectral(const nrv_feature_t *feature)
+{
+    return feature->kind >= NRV_FEATURE_BAND_POWER;
+}
+
+int nrv_feature_needs_spectrum(const nrv_feature_set_t *set)
 {
     for (size_t i = 0; i < set->count; i++)
-        if (set->features[i].kind >= NRV_FEATURE_BAND_POWER)
+        if (is_spectral(&set->features[i]))
             return 1;
     return 0;
 }
 
-static void evaluate(const nrv_feature_t *feature, const nrv_series_t *series, const nrv_moments_t *moments,
-                     const nrv_spectrum_t *spectrum, int32_t *out)
+static void evaluate_time(const nrv_feature_t *feature, const nrv_series_t *series, const nrv_moments_t *moments,
+                          int32_t *out)
 {
     switch ((nrv_feature_kind_t)feature->kind) {
     case NRV_FEATURE_MAV: *out = nrv_mean_absolute_value(moments); break;
@@ -38,6 +43,13 @@ static void evaluate(const nrv_feature_t *feature, const nrv_series_t *series, c
     case NRV_FEATURE_MOBILITY: *out = nrv_hjorth_mobility(moments); break;
     case NRV_FEATURE_COMPLEXITY: *out = nrv_hjorth_complexity(moments); break;
     case NRV_FEATURE_AUTOREGRESSION: nrv_autoregression(series, feature->order, out); break;
+    default: break;
+    }
+}
+
+static void evaluate_spectrum(const nrv_feature_t *feature, const nrv_spectrum_t *spectrum, int32_t *out)
+{
+    switch ((nrv_feature_kind_t)feature->kind) {
     case NRV_FEATURE_BAND_POWER: *out = nrv_band_power(spectrum, feature->first, feature->last); break;
     case NRV_FEATURE_LOG_BAND_POWER: *out = nrv_log_band_power(spectrum, feature->first, feature->last); break;
     case NRV_FEATURE_SPECTRAL_EDGE:
@@ -46,22 +58,37 @@ static void evaluate(const nrv_feature_t *feature, const nrv_series_t *series, c
     case NRV_FEATURE_MEAN_FREQUENCY:
         *out = nrv_mean_frequency(spectrum, feature->first, feature->last);
         break;
+    default: break;
+    }
+}
+
+void nrv_features_run_time(const nrv_feature_set_t *set, const int16_t *window, size_t samples, size_t channels,
+                           nrv_bin_t *scratch, int32_t *out)
+{
+    (void)scratch;
+    for (size_t channel = 0; channel < channels; channel++) {
+        const nrv_series_t series = {window + channel, samples, channels};
+        const nrv_moments_t moments = nrv_moments(&series);
+        for (size_t i = 0; i < set->count; i++) {
+            evaluate_time(&set->features[i], &series, &moments, out);
+            out += nrv_feature_values(&set->features[i]);
+        }
     }
 }
 
 void nrv_features_run(const nrv_feature_set_t *set, const int16_t *window, size_t samples, size_t channels,
                       nrv_bin_t *scratch, int32_t *out)
 {
-    const int spectral = needs_spectrum(set);
+    nrv_features_run_time(set, window, samples, channels, scratch, out);
+    if (!nrv_feature_needs_spectrum(set))
+        return;
     for (size_t channel = 0; channel < channels; channel++) {
         const nrv_series_t series = {window + channel, samples, channels};
-        const nrv_moments_t moments = nrv_moments(&series);
-        nrv_spectrum_t spectrum = {scratch, {0, 0}};
-        if (spectral)
-            spectrum = nrv_spectrum(&series, set->length, scratch);
+        const nrv_spectrum_t spectrum = nrv_spectrum(&series, set->length, scratch);
         for (size_t i = 0; i < set->count; i++) {
-            evaluate(&set->features[i], &series, &moments, &spectrum, out);
-            out += outputs_of(&set->features[i]);
+            if (is_spectral(&set->features[i]))
+                evaluate_spectrum(&set->features[i], &spectrum, out);
+            out += nrv_feature_values(&set->features[i]);
         }
     }
 }

@@ -80,13 +80,21 @@ typedef struct {
     size_t length; /* of the transform: a power of two, 64..4096, >= samples; unused without its features */
 } nrv_feature_set_t;
 
-/* int32 values a channel. */
+/* int32 values of a feature, and of all of them, a channel. */
+size_t nrv_feature_values(const nrv_feature_t *feature);
 size_t nrv_feature_outputs(const nrv_feature_set_t *set);
+
+/* Whether any feature is of the spectrum. */
+int nrv_feature_needs_spectrum(const nrv_feature_set_t *set);
 
 /* Computes all features of each channel of window[samples][channels] into out[channels][outputs].
  * `scratch` holds NRV_SPECTRUM_BINS(set->length) bins; it may be null where no feature is of the spectrum.
  * Nothing is kept between calls. */
 void nrv_features_run(const nrv_feature_set_t *set, const int16_t *window, size_t samples, size_t channels,
                       nrv_bin_t *scratch, int32_t *out);
+
+/* The same for a set without features of the spectrum: a program that calls only this needs no transform. */
+void nrv_features_run_time(const nrv_feature_set_t *set, const int16_t *window, size_t samples, size_t channels,
+                           nrv_bin_t *scratch, int32_t *out);
 
 #endif

@@ -14,6 +14,11 @@ static inline int8_t nrv_sat8(int32_t x)
     return (int8_t)(x > 127 ? 127 : x < -128 ? -128 : x);
 }
 
+static inline int16_t nrv_sat16(int32_t x)
+{
+    return (int16_t)(x > INT16_MAX ? INT16_MAX : x < INT16_MIN ? INT16_MIN : x);
+}
+
 static inline int32_t nrv_sat32(int64_t x)
 {
     return (int32_t)(x > INT32_MAX ? INT32_MAX : x < INT32_MIN ? INT32_MIN : x);

@@ -4,6 +4,8 @@
 
 #include "fixed.h"
 
+#define FINER_BITS 8 /* of samples that features are computed of, than int8 */
+
 static size_t stages_state_len(const nrv_path_config_t *config)
 {
     size_t words = 0, channels = config->channels;
@@ -14,24 +16,60 @@ static size_t stages_state_len(const nrv_path_config_t *config)
     return words;
 }
 
+/* Values of a window's features, 0 without any. */
+static size_t levels_len(const nrv_path_config_t *config)
+{
+    return config->outputs * nrv_feature_outputs(&config->features.set);
+}
+
+static size_t features_state_len(const nrv_path_config_t *config)
+{
+    const nrv_feature_set_t *set = &config->features.set;
+    if (!set->count)
+        return 0;
+    const size_t samples = (size_t)config->window * config->outputs;
+    size_t words = levels_len(config) + (samples + 1u) / 2u;
+    if (nrv_feature_needs_spectrum(set))
+        words += NRV_SPECTRUM_BINS(set->length) * (sizeof(nrv_bin_t) / sizeof(int32_t)) + 1u; /* to align them */
+    return words;
+}
+
 size_t nrv_path_state_len(const nrv_path_config_t *config)
 {
     const size_t gains = config->gain_control.target ? config->outputs : 0u;
-    return stages_state_len(config) + config->width + gains * NRV_GAIN_WORDS;
+    return stages_state_len(config) + config->width + gains * NRV_GAIN_WORDS + features_state_len(config);
 }
 
 size_t nrv_path_window_len(const nrv_path_config_t *config)
 {
-    return (size_t)config->window * config->outputs;
+    return config->features.set.count ? levels_len(config) : (size_t)config->window * config->outputs;
+}
+
+static void place_features(nrv_path_t *path, int32_t *words)
+{
+    const nrv_path_config_t *config = path->config;
+    path->levels = words;
+    words += levels_len(config);
+    path->samples = (int16_t *)(void *)words;
+    words += ((size_t)config->window * config->outputs + 1u) / 2u;
+    words += ((uintptr_t)words / sizeof *words) % (sizeof(nrv_bin_t) / sizeof *words);
+    path->scratch = (nrv_bin_t *)(void *)words;
 }
 
 void nrv_path_init(nrv_path_t *path, const nrv_path_config_t *config, int32_t *state, int8_t *window)
 {
+    const int with_gain = config->gain_control.target != 0;
     path->config = config;
     path->state = state;
     path->sample = state + stages_state_len(config);
     path->window = window;
-    path->gain = config->gain_control.target ? (nrv_gain_channel_t *)(void *)(path->sample + config->width) : NULL;
+    int32_t *words = path->sample + config->width;
+    path->gain = with_gain ? (nrv_gain_channel_t *)(void *)words : NULL;
+    path->levels = NULL;
+    path->samples = NULL;
+    path->scratch = NULL;
+    if (config->features.set.count)
+        place_features(path, words + (with_gain ? config->outputs * NRV_GAIN_WORDS : 0u));
     nrv_path_set_scale(path, config->multiplier, config->right_shift);
     nrv_path_reset(path);
 }
@@ -99,6 +137,15 @@ size_t nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, 
     return samples;
 }
 
+/* Filtered sample of channel c at the scale in use, with so many bits more than int8. */
+static int32_t to_scale(const nrv_path_t *path, size_t c, int32_t filtered, int bits)
+{
+    const nrv_gain_channel_t *gain = path->gain;
+    if (gain)
+        return nrv_requantize(filtered, gain[c].multiplier, bits - (int)gain[c].right_shift);
+    return nrv_requantize(filtered, path->multiplier[c], bits - (int)path->right_shift[c]);
+}
+
 /* Takes one filtered sample into the window. Returns 1 when that completes it. */
 static int take(nrv_path_t *path, const int32_t *filtered)
 {
@@ -110,20 +157,28 @@ static int take(nrv_path_t *path, const int32_t *filtered)
     }
     if (path->fill == config->window) {
         path->fill -= config->hop;
-        memmove(path->window, path->window + config->hop * outputs, path->fill * outputs);
+        const size_t from = config->hop * outputs, kept = path->fill * outputs;
+        if (path->samples)
+            memmove(path->samples, path->samples + from, kept * sizeof *path->samples);
+        else
+            memmove(path->window, path->window + from, kept);
     }
-    int8_t *row = path->window + path->fill * outputs;
-    const nrv_gain_channel_t *gain = path->gain;
-    if (gain) {
+    if (path->gain)
         nrv_gain_push(path->gain, outputs, filtered);
-        for (size_t c = 0; c < outputs; c++)
-            row[c] = nrv_sat8(nrv_requantize(filtered[c], gain[c].multiplier, -(int)gain[c].right_shift));
-    } else {
-        for (size_t c = 0; c < outputs; c++)
-            row[c] = nrv_sat8(nrv_requantize(filtered[c], path->multiplier[c], -(int)path->right_shift[c]));
+    const size_t at = path->fill * outputs;
+    for (size_t c = 0; c < outputs; c++) {
+        if (path->samples)
+            path->samples[at + c] = nrv_sat16(to_scale(path, c, filtered[c], FINER_BITS));
+        else
+            path->window[at + c] = nrv_sat8(to_scale(path, c, filtered[c], 0));
     }
     path->fill++;
-    return path->fill == config->window;
+    if (path->fill < config->window)
+        return 0;
+    if (path->samples)
+        nrv_feature_vector(&config->features, path->samples, config->window, outputs, path->scratch, path->levels,
+                           path->window);
+    return 1;
 }
 
 unsigned nrv_path_push(nrv_path_t *path, const int32_t *counts)
@@ -155,16 +210,18 @@ size_t nrv_path_windows_due(const nrv_path_t *path, size_t samples)
 }
 
 size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal, int8_t *windows,
-                        size_t *ends)
+                        size_t *ends, int32_t *levels)
 {
     const nrv_path_config_t *config = path->config;
-    const size_t size = nrv_path_window_len(config);
+    const size_t size = nrv_path_window_len(config), values = levels_len(config);
     size_t end = path->phase ? config->decimation - path->phase : 0, found = 0;
     const size_t due = nrv_path_filter(path, counts, samples, signal);
     for (size_t i = 0; i < due; i++, end += config->decimation) {
         if (!take(path, signal + i * config->outputs))
             continue;
         memcpy(windows, path->window, size);
+        if (levels)
+            memcpy(levels + found * values, path->levels, values * sizeof *levels);
         nrv_path_adapt(path, 1);
         windows += size;
         ends[found++] = end;

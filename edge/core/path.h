@@ -1,11 +1,15 @@
 /* The signal path: counts of the converter -> stages (montage, filters, decimation) -> int8 -> window for the
- * model.
+ * model; or -> int16 -> window -> features -> int8 vector for the model.
  *
  * Counts are clamped to the converter's range, raised by `shift` bits, and go through the stages, which give one
  * filtered sample for `decimation` taken: for the first after a reset, then for every decimation-th. It is made
  * int8 by nrv_sat8(nrv_requantize(y, multiplier[c], -right_shift[c])). After a reset the first `settle` filtered
  * samples do not enter the window; the first window is complete `window` filtered samples later, the next ones
  * every `hop`.
+ *
+ * A path that ends in features keeps its window as int16 instead, with eight bits more of the same scale:
+ * nrv_sat16(nrv_requantize(y, multiplier[c], 8 - right_shift[c])). When the window is complete, feature_vector.h
+ * makes the vector for the model of it.
  */
 #ifndef NRV_PATH_H
 #define NRV_PATH_H
@@ -13,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "feature_vector.h"
 #include "gain.h"
 #include "quality.h"
 #include "stage.h"
@@ -24,6 +29,7 @@ typedef struct {
     uint32_t decimation;        /* >= 1, the product of the stages' factors */
     nrv_gates_t gates;          /* of the samples' quality; the path itself takes no notice */
     nrv_gain_control_t gain_control;
+    nrv_feature_vector_t features; /* set.count 0: the window itself is the model's */
     uint8_t channels;           /* >= 1, of the counts */
     uint8_t outputs;            /* >= 1, of filtered samples and windows */
     uint8_t width;              /* the most channels before or after any stage */
@@ -41,6 +47,10 @@ typedef struct {
     int32_t *sample;    /* the last filtered sample */
     int8_t *window;
     nrv_gain_channel_t *gain;   /* [outputs], in `state`; NULL without gain control */
+    /* With features, in `state`: */
+    int32_t *levels;            /* [outputs][values of a channel], of the last window */
+    int16_t *samples;           /* [window][outputs] */
+    nrv_bin_t *scratch;
     const int32_t *multiplier;  /* in use: the configuration's, unless nrv_path_set_scale gave others */
     const uint8_t *right_shift;
     uint32_t phase;     /* samples taken since the one that gave the last filtered sample; 0 at rest */
@@ -54,7 +64,7 @@ enum {
     NRV_PATH_WINDOW = 2  /* which completed a window */
 };
 
-/* Sizes of the caller's buffers: int32 words of state, bytes of window. */
+/* Sizes of the caller's buffers: int32 words of state, bytes of what the model gets. */
 size_t nrv_path_state_len(const nrv_path_config_t *config);
 size_t nrv_path_window_len(const nrv_path_config_t *config);
 
@@ -76,7 +86,8 @@ unsigned nrv_path_push(nrv_path_t *path, const int32_t *counts);
  * window is fit to decide on. */
 void nrv_path_adapt(nrv_path_t *path, int fit);
 
-/* The window, int8 [window][outputs], oldest sample first. Valid from NRV_PATH_WINDOW to the next push. */
+/* What the model gets: the window, int8 [window][outputs], oldest sample first; with features int8 [outputs][values of
+ * a channel]. Valid from NRV_PATH_WINDOW to the next push. */
 const int8_t *nrv_path_window(const nrv_path_t *path);
 
 /* The filtered sample, int32 [outputs]. Valid from NRV_PATH_SAMPLE to the next push. */
@@ -89,11 +100,12 @@ size_t nrv_path_samples_due(const nrv_path_t *path, size_t samples);
  * nrv_path_samples_due(path, samples); they are signal[that][outputs]. signal has room for samples x width. */
 size_t nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal);
 
-/* Bulk: the same as pushing counts[samples][channels] one by one, every window being fit. Copies every window completed to
- * windows[k][window][outputs], and to ends[k] the position in counts of its last sample; these arrays hold
- * at least nrv_path_windows_due(path, samples). signal as above. Returns the number of windows. */
+/* Bulk: the same as pushing counts[samples][channels] one by one, every window being fit. Copies what the model gets of
+ * every window completed to windows[k], to ends[k] the position in counts of its last sample, and with features their
+ * levels to levels[k][outputs][values of a channel] if that is not NULL; these arrays hold at least
+ * nrv_path_windows_due(path, samples). signal as above. Returns the number of windows. */
 size_t nrv_path_windows(nrv_path_t *path, const int32_t *counts, size_t samples, int32_t *signal, int8_t *windows,
-                        size_t *ends);
+                        size_t *ends, int32_t *levels);
 size_t nrv_path_windows_due(const nrv_path_t *path, size_t samples);
 
 #endif

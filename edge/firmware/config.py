@@ -10,7 +10,7 @@ from edge.signal_path import SignalPath, path_config
 from edge.wire import MAX_PAYLOAD
 
 _Names = dict[int, str]
-"""Of arrays already written, by their address here."""
+"""Of functions, and of arrays already written, by their address here."""
 
 MAX_CHANNELS: Final = (MAX_PAYLOAD - Samples.LAYOUT.size) // 4
 """One sample of all channels must fit a frame, at four bytes each."""
@@ -74,7 +74,7 @@ def config_c(
 ) -> str:
     """Return config.c: the constants that config.h declares. ``build_id`` 16 bytes, ``bundle_hash`` 32."""
     config, arrays = path_config(path)
-    names: _Names = {}
+    names = _functions()
     declared = ""
     for number, array in enumerate(arrays):
         name = f"array{number}"
@@ -96,6 +96,13 @@ const uint8_t nrv_bundle_hash[32] = {_list(bundle_hash)};
 """
 
 
+def _functions() -> _Names:
+    """Names of the functions that a configuration can point to."""
+    return {
+        _address(ffi.addressof(lib, name)): name for name in ("nrv_features_run", "nrv_features_run_time")
+    }
+
+
 def _address(pointer: Any) -> int:
     return int(ffi.cast("uintptr_t", pointer))
 
@@ -103,12 +110,12 @@ def _address(pointer: Any) -> int:
 def _initializer(value: Any, names: _Names) -> str:
     """Return a C initializer of what the host's core runs with, so that both have the same from one place.
 
-    Pointers become the names of the arrays they point to.
+    Pointers become the names of the arrays and functions they point to.
     """
     if not isinstance(value, ffi.CData):
         return str(int(value))
     kind = ffi.typeof(value)
-    if kind.kind == "pointer":
+    if kind.kind in ("pointer", "function"):
         return names[_address(value)] if value else "0"
     if kind.kind == "array":
         return "{" + ", ".join(_initializer(item, names) for item in value) + "}"

@@ -160,7 +160,7 @@ static void in_bulk(case_t *c, int with_windows)
             if (with_windows) {
                 int8_t *windows = random_memory(due * nrv_path_window_len(config));
                 size_t *ends = random_memory(due * sizeof *ends);
-                if (nrv_path_windows(path, given, piece, signal, windows, ends) != due)
+                if (nrv_path_windows(path, given, piece, signal, windows, ends, NULL) != due)
                     fuzz_fail("number of windows in bulk");
                 log_compare(&c->expected.windows, windows, due * nrv_path_window_len(config));
                 for (size_t k = 0; k < due; k++)
