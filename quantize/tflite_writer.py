@@ -59,7 +59,7 @@ def write(graph: QuantGraph, metadata: Mapping[str, object] | None = None) -> by
     return _Writer(graph).file(metadata or {})
 
 
-class _AlignedBuffer(schema.BufferT):
+class AlignedBuffer(schema.BufferT):
     """A constant on a 16-byte boundary; the generated `Pack` aligns to one byte."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
@@ -134,7 +134,7 @@ class _Writer:
         return bytes(builder.Output())
 
     def buffer(self, content: bytes) -> int:
-        buffer = _AlignedBuffer()
+        buffer = AlignedBuffer()
         buffer.data = content
         self.buffers.append(buffer)
         return len(self.buffers) - 1
