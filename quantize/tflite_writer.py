@@ -73,7 +73,7 @@ class AlignedBuffer(schema.BufferT):
         return int(schema.BufferEnd(builder))
 
 
-class _Quantization(schema.QuantizationParametersT):
+class SharedQuantization(schema.QuantizationParametersT):
     """Scales and zero points; vectors that are equal are stored once in a file.
 
     Every channel of every constant has a zero point of 8 bytes, always zero: a seventh of a small file.
@@ -148,9 +148,9 @@ class _Writer:
             tensor.quantization = self.quantization(np.array([source.scale]), source.zero_point)
         return tensor
 
-    def quantization(self, scales: NDArray[Any], zero_point: int, axis: int = 0) -> _Quantization:
+    def quantization(self, scales: NDArray[Any], zero_point: int, axis: int = 0) -> SharedQuantization:
         zero_points = np.full(len(scales), zero_point, np.int64)
-        return _Quantization(scales.astype(np.float32), zero_points, axis, self.vectors)
+        return SharedQuantization(scales.astype(np.float32), zero_points, axis, self.vectors)
 
     def constant(
         self, name: str, values: NDArray[Any], scales: NDArray[np.float32] | None = None, axis: int = 0
