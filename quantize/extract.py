@@ -1,19 +1,27 @@
 """The integers of a calibrated Brevitas network as a `QuantGraph`."""
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from edge.errors import InnervateError
+from quantize.builder import GraphBuilder, layer_integers
 from quantize.graph import SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, QuantGraph, QuantLayer, Tensor
-from quantize.lstm.integers import read_lstm
-from quantize.network import INPUT, Add, Conv, Dense, Last, Lstm, Network, Padding, Pool, Shape
-from quantize.qat import UNSIGNED_OFFSET, QuantNetwork
-
-INT32_MAX: Final = 2**31 - 1
+from quantize.network import (
+    CONTEXT,
+    INPUT,
+    Add,
+    Conv,
+    Dense,
+    Fused,
+    Last,
+    Layer,
+    Padding,
+    Pool,
+    Reshape,
+)
+from quantize.qat import QuantNetwork, Values
 
 
 def read_graph(model: QuantNetwork) -> QuantGraph:
@@ -24,130 +32,143 @@ def read_graph(model: QuantNetwork) -> QuantGraph:
     """
     model.eval()
     network = model.network
+    context = torch.zeros(1, network.context) if network.context else None
     with torch.no_grad():
-        values = model.values(torch.zeros(1, *network.input_shape))
-    tensors = [_tensor("window", network.input_shape, values[0])]
-    if _sequence(network, INPUT):
-        tensors[0] = _without_height(tensors[0])
-    layers: list[QuantLayer] = []
-    made = [0]  # tensor that holds each value: the input, then every layer's output
-    for index, layer in enumerate(network.layers):
-        inputs = tuple(made[source - INPUT] for source in layer.inputs)
-        source = values[layer.inputs[0] - INPUT]
-        if isinstance(layer, Conv) and any(layer.padding) and not layer.same:
-            tensors.append(_padded(tensors[inputs[0]], f"{layer.name}.pad", layer.padding))
-            inputs, padded = (len(tensors) - 1,), inputs
-            layers.append(QuantLayer("pad", f"{layer.name}.pad", padded, inputs[0], padding=layer.padding))
-        if isinstance(layer, Lstm) and len(tensors[inputs[0]].shape) == 4:
-            tensors.append(_without_height(tensors[inputs[0]], f"{layer.name}.steps"))
-            inputs, image = (len(tensors) - 1,), inputs
-            layers.append(QuantLayer("reshape", f"{layer.name}.steps", image, inputs[0]))
-        tensors.append(_tensor(layer.name, layer.shape, values[index + 1]))
-        output = len(tensors) - 1
-        made.append(output)
-        match layer:
-            case Conv():
-                depthwise = layer.groups > 1
-                weights, scales, bias = layer_integers(model.weighted[str(index)], layer.name, source)
-                # OIHW to OHWI; a depthwise filter is stored as [1, kh, kw, channels * multiplier].
-                order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
-                weights = np.ascontiguousarray(weights.transpose(order))
-                layers.append(QuantLayer(
-                    "depthwise" if depthwise else "conv", layer.name, inputs, output, layer.relu,
-                    weights, scales, bias, layer.stride, layer.dilation, same=layer.same,
-                    multiplier=len(layer.weight) // layer.groups,
-                ))  # fmt: skip
-            case Dense():
-                weights, scales, bias = layer_integers(model.weighted[str(index)], layer.name, source)
-                in_shape = network.shape_of(layer.inputs[0])
-                if len(in_shape) == 3:  # torch flattens (C, H, W), the file's tensors are (H, W, C)
-                    weights = weights.reshape(-1, *in_shape).transpose(0, 2, 3, 1).reshape(len(weights), -1)
-                weights = np.ascontiguousarray(weights)
-                layers.append(
-                    QuantLayer("dense", layer.name, inputs, output, layer.relu, weights, scales, bias)
-                )
-            case Pool():
-                stride, kernel, same = layer.stride, layer.kernel, layer.same
-                layers.append(
-                    QuantLayer(
-                        layer.kind, layer.name, inputs, output, stride=stride, kernel=kernel, same=same
-                    )
-                )
-            case Lstm():
-                module: Any = model.weighted[str(index)]
-                lstm = read_lstm(module, layer.name, source)
-                tensors[output] = steps = _without_height(tensors[output])
-                state = (1, layer.shape[0])
-                tensors += [
-                    Tensor(f"{layer.name}.hidden", state, steps.scale, steps.zero_point, variable=True),
-                    Tensor(f"{layer.name}.cell", state, lstm.cell_scale, 0, "int16", variable=True),
-                ]
-                inputs += (output + 1, output + 2)
-                layers.append(QuantLayer("lstm", layer.name, inputs, output, lstm=lstm))
-                if not _sequence(network, index):
-                    tensors.append(_tensor(f"{layer.name}.image", layer.shape, values[index + 1]))
-                    made[-1] = len(tensors) - 1
-                    layers.append(QuantLayer("reshape", f"{layer.name}.image", (output,), made[-1]))
-            case Last():
-                layers.append(QuantLayer("last", layer.name, inputs, output))
-            case Add():
-                layers.append(QuantLayer("add", layer.name, inputs, output, layer.relu))
-    tensors.append(Tensor("probabilities", tensors[-1].shape, SOFTMAX_SCALE, SOFTMAX_ZERO_POINT))
-    layers.append(QuantLayer("softmax", "softmax", (len(tensors) - 2,), len(tensors) - 1))
-    return QuantGraph(tuple(tensors), tuple(layers))
+        values = model.values(torch.zeros(1, *network.input_shape), context)
+    reading = _Reading(model, values)
+    reading.run()
+    graph = reading.graph
+    logits = graph.tensors[-1]
+    graph.add(Tensor("probabilities", logits.shape, SOFTMAX_SCALE, SOFTMAX_ZERO_POINT))
+    graph.layers.append(QuantLayer("softmax", "softmax", (len(graph.tensors) - 2,), len(graph.tensors) - 1))
+    return QuantGraph(tuple(graph.tensors), tuple(graph.layers), reading.inputs)
 
 
-def _tensor(name: str, shape: Shape, value: Any) -> Tensor:
-    scale = float(value.scale)
-    if not (np.isfinite(scale) and scale > 0):
-        raise InnervateError(
-            f"the output scale is {scale}", name, "Calibrate on windows that excite this layer"
+class _Reading:
+    """One walk over a network: `made` holds the tensor of each value, `inputs` the model's own."""
+
+    def __init__(self, model: QuantNetwork, values: Values) -> None:
+        self.network, self.weighted, self.values = model.network, model.weighted, values
+        self.graph = GraphBuilder()
+        self.made: dict[int, int] = {}
+        self.inputs: tuple[int, ...] = ()
+
+    def run(self) -> None:
+        """Add the inputs and every layer."""
+        self.made[INPUT] = self.graph.value("window", self.nhwc(INPUT), self.values[INPUT])
+        self.inputs = (self.made[INPUT],)
+        if self.network.context:
+            shape = (1, self.network.context)
+            self.made[CONTEXT] = self.graph.value("context", shape, self.values[CONTEXT])
+            self.inputs += (self.made[CONTEXT],)
+        for index, layer in enumerate(self.network.layers):
+            tensor, source = self.made[layer.inputs[0]], self.values[layer.inputs[0]]
+            match layer:
+                case Conv():
+                    self.made[index] = self.conv(index, layer, self.padded(layer, tensor), source)
+                case Dense():
+                    self.made[index] = self.dense(index, layer, tensor, source)
+                case Fused():
+                    self.made[index] = self.fused(index, layer, tensor, source)
+                case Pool():
+                    self.made[index] = self.output(index)
+                    self.append(
+                        QuantLayer(
+                            layer.kind, layer.name, (tensor,), self.made[index],
+                            stride=layer.stride, kernel=layer.kernel, same=layer.same,
+                        )
+                    )  # fmt: skip
+                case Reshape():
+                    self.made[index] = self.reshape(index, layer, tensor)
+                case Last():
+                    self.made[index] = self.output(index)
+                    self.append(QuantLayer("last", layer.name, (tensor,), self.made[index]))
+                case Add():
+                    self.made[index] = self.output(index)
+                    inputs = tuple(self.made[source] for source in layer.inputs)
+                    self.append(QuantLayer("add", layer.name, inputs, self.made[index], layer.relu))
+
+    def nhwc(self, index: int) -> tuple[int, ...]:
+        """Shape of a value in the file."""
+        channels, *size = self.network.shape_of(index)
+        return (self.network.batch_of(index), *(size[1:] if self.sequence(index) else size), channels)
+
+    def sequence(self, index: int) -> bool:
+        """Whether all that read a value take it without its height: [1, W, C] in place of [1, H, W, C]."""
+        readers = [layer for layer in self.network.layers if index in layer.inputs]
+        return any(_takes_sequence(reader) for reader in readers) and all(
+            _takes_sequence(reader) or isinstance(reader, Dense) for reader in readers
         )
-    nhwc = (1, *shape[1:], shape[0])
-    return Tensor(name, nhwc, scale, 0 if value.signed else -UNSIGNED_OFFSET)
+
+    def output(self, index: int) -> int:
+        return self.graph.value(self.network.layers[index].name, self.nhwc(index), self.values[index])
+
+    def append(self, layer: QuantLayer) -> None:
+        self.graph.layers.append(layer)
+
+    def padded(self, layer: Conv, tensor: int) -> int:
+        """Put zeros round an input whose padding is not SAME."""
+        if layer.same or not any(layer.padding):
+            return tensor
+        name, shape = f"{layer.name}.pad", _grown(self.graph.tensors[tensor].shape, layer.padding)
+        padded = self.graph.like(tensor, name, shape)
+        self.append(QuantLayer("pad", name, (tensor,), padded, padding=layer.padding))
+        return padded
+
+    def conv(self, index: int, layer: Conv, tensor: int, source: Any) -> int:
+        output, depthwise = self.output(index), layer.groups > 1
+        weights, scales, bias = layer_integers(self.weighted[str(index)], layer.name, source)
+        # OIHW to OHWI; a depthwise filter is stored as [1, kh, kw, channels * multiplier].
+        weights = np.ascontiguousarray(weights.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1)))
+        self.append(
+            QuantLayer(
+                "depthwise" if depthwise else "conv", layer.name, (tensor,), output, layer.relu,
+                weights, scales, bias, layer.stride, layer.dilation, same=layer.same,
+                multiplier=len(layer.weight) // layer.groups,
+            )
+        )  # fmt: skip
+        return output
+
+    def dense(self, index: int, layer: Dense, tensor: int, source: Any) -> int:
+        output = self.output(index)
+        weights, scales, bias = layer_integers(self.weighted[str(index)], layer.name, source)
+        in_shape = self.network.shape_of(layer.inputs[0])
+        if len(in_shape) == 3:  # torch flattens (C, H, W), the file's tensors are (H, W, C)
+            weights = weights.reshape(-1, *in_shape).transpose(0, 2, 3, 1).reshape(len(weights), -1)
+        weights = np.ascontiguousarray(weights)
+        self.append(QuantLayer("dense", layer.name, (tensor,), output, layer.relu, weights, scales, bias))
+        return output
+
+    def fused(self, index: int, layer: Fused, tensor: int, source: Any) -> int:
+        if layer.sequence and len(self.graph.tensors[tensor].shape) == 4:
+            tensor = self.reshaped(tensor, f"{layer.name}.steps", (1, layer.shape[2], source.value.shape[1]))
+        output = layer.write(self.graph, self.weighted[str(index)], tensor, source, self.values[index])
+        if layer.sequence and not self.sequence(index):
+            output = self.reshaped(output, f"{layer.name}.image", self.nhwc(index))
+        return output
+
+    def reshape(self, index: int, layer: Reshape, tensor: int) -> int:
+        """Add a reshape; of the window none is needed, for whoever fills it sees no shape."""
+        if layer.inputs == (INPUT,) and all(
+            isinstance(other, Reshape) and other.shape == layer.shape
+            for other in self.network.layers
+            if INPUT in other.inputs
+        ):
+            self.graph.tensors[tensor] = replace(self.graph.tensors[tensor], shape=self.nhwc(index))
+            return tensor
+        return self.reshaped(tensor, layer.name, self.nhwc(index))
+
+    def reshaped(self, tensor: int, name: str, shape: tuple[int, ...]) -> int:
+        output = self.graph.like(tensor, name, shape)
+        self.append(QuantLayer("reshape", name, (tensor,), output))
+        return output
 
 
-def _sequence(network: Network, index: int) -> bool:
-    """Whether all that read a value take it without its height: [1, W, C] in place of [1, H, W, C]."""
-    readers = [layer for layer in network.layers if index in layer.inputs]
-    return any(isinstance(reader, Lstm | Last) for reader in readers) and all(
-        isinstance(reader, Lstm | Last | Dense) for reader in readers
-    )
+def _takes_sequence(layer: Layer) -> bool:
+    return isinstance(layer, Last) or (isinstance(layer, Fused) and layer.sequence)
 
 
-def _without_height(source: Tensor, name: str = "") -> Tensor:
-    return replace(source, name=name or source.name, shape=(source.shape[0], *source.shape[2:]))
-
-
-def _padded(source: Tensor, name: str, padding: Padding) -> Tensor:
+def _grown(shape: tuple[int, ...], padding: Padding) -> tuple[int, ...]:
     top, bottom, left, right = padding
-    batch, height, width, channels = source.shape
-    shape = (batch, height + top + bottom, width + left + right, channels)
-    return Tensor(name, shape, source.scale, source.zero_point)
-
-
-def layer_integers(
-    module: Any, name: str, source: Any
-) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int32]]:
-    """Weights, scales and bias of a Brevitas layer in torch's order, for a quantized input.
-
-    Raises:
-        InnervateError: an input could overflow the int32 accumulator.
-    """
-    with torch.no_grad():
-        quant_weight = module.quant_weight()
-        quant_bias = module.bias_quant(module.bias, source, quant_weight)
-    weights = quant_weight.int().numpy().astype(np.int8)
-    # In float64: float32, in which Brevitas would count, holds integers to 2^24 only.
-    bias = torch.round(quant_bias.value.double() / quant_bias.scale.double()).to(torch.int64).numpy()
-    # |q - zero point| <= 255 for unsigned, 128 for signed inputs.
-    reach = 128 if source.signed else 255
-    bound = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1) * reach + np.abs(bias)
-    if bound.max() > INT32_MAX:
-        raise InnervateError(
-            f"output channel {int(bound.argmax())} can overflow its 32-bit accumulator",
-            name,
-            "Prune the channel, or train with weight decay so that its weights do not vanish beside its bias",
-        )
-    scales = quant_weight.scale.reshape(-1).numpy().astype(np.float32)
-    return weights, np.broadcast_to(scales, len(weights)).copy(), bias.astype(np.int32)
+    batch, height, width, channels = shape
+    return (batch, height + top + bottom, width + left + right, channels)

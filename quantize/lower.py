@@ -7,6 +7,7 @@ once, by its path.
 """
 
 import operator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,8 +17,24 @@ from torch import nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edge.errors import InnervateError
-from quantize.lstm.lowering import LstmLowering
-from quantize.network import INPUT, Add, Conv, Dense, Layer, Network, Padding, Pair, Pool, Shape
+from quantize.lstm.lowering import lstm_layer
+from quantize.network import (
+    CONTEXT,
+    INPUT,
+    Add,
+    Conv,
+    Dense,
+    Fused,
+    Layer,
+    Network,
+    Padding,
+    Pair,
+    Pool,
+    Reshape,
+    Shape,
+)
+from quantize.views import Views
+from train import reshape
 
 REPLACEMENTS: Final = {
     "Conv1d": "Conv2d with a kernel of height 1 on input [N, C, 1, L]",
@@ -46,18 +63,28 @@ REPLACEMENTS: Final = {
 }
 """What to use in place of a module that int8 TFLite lacks here."""
 
+FUSED: Final[dict[type[nn.Module], Callable[[Any, str, int, Shape], Fused]]] = {nn.LSTM: lstm_layer}
+"""Makes the layer of a sequence module from the module, its path, its input's index and its input's shape."""
+
 SUPPORTED: Final = (
     "Conv2d, BatchNorm2d, ReLU, AvgPool2d, MaxPool2d, AdaptiveAvgPool2d(1), ZeroPad2d, Flatten, Linear, "
-    "LSTM, Dropout, addition"
+    "LSTM, Dropout, addition, torch.cat before Linear, train.reshape.Reshape"
 )
 
 
-def lower(model: nn.Module, input_shape: Shape) -> Network:
+class _Tracer(torch.fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, reshape.Reshape) or super().is_leaf_module(m, module_qualified_name)
+
+
+def lower(model: nn.Module, input_shape: Shape, context: int = 0) -> Network:
     """List the layers of `model`, with its weights as they are now.
 
     Args:
-        model: returns logits [N, K] (or [N, K, 1, 1]) for float input [N, *input_shape].
+        model: returns logits [N, K] (or [N, K, 1, 1]) for float input [N, *input_shape], and a context
+            vector [N, context] where it takes one.
         input_shape: (C, H, W).
+        context: values of the context vector, 0 for none.
 
     Raises:
         InnervateError: a module or operation that cannot become an int8 operator, named by its path.
@@ -65,8 +92,9 @@ def lower(model: nn.Module, input_shape: Shape) -> Network:
     was_training = model.training
     model.eval()
     try:
-        traced = torch.fx.symbolic_trace(model)
-        ShapeProp(traced).propagate(torch.zeros(2, *input_shape))
+        traced = torch.fx.GraphModule(model, _Tracer().trace(model))
+        vectors = [torch.zeros(2, context)] if context else []
+        ShapeProp(traced).propagate(torch.zeros(2, *input_shape), *vectors)
     except (torch.fx.proxy.TraceError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise InnervateError(
@@ -77,26 +105,27 @@ def lower(model: nn.Module, input_shape: Shape) -> Network:
         ) from error
     finally:
         model.train(was_training)
-    return _Lowering(traced, input_shape).run()
+    return _Lowering(traced, input_shape, context).run()
 
 
 class _Lowering:
     """State of one walk over the traced graph."""
 
-    def __init__(self, traced: torch.fx.GraphModule, input_shape: Shape) -> None:
+    def __init__(self, traced: torch.fx.GraphModule, input_shape: Shape, context: int) -> None:
         self.modules = dict(traced.named_modules())
         self.graph = traced.graph
-        self.input_shape = input_shape
+        self.input_shape, self.context = input_shape, context
         self.layers: list[Layer] = []
         self.made: dict[torch.fx.Node, int] = {}
         self.pending_pad: dict[torch.fx.Node, Padding] = {}
-        self.recurrent = LstmLowering(self.made, self.emit, self.shape_of)
+        self.joined: dict[torch.fx.Node, list[torch.fx.Node]] = {}  # what a torch.cat puts side by side
+        self.views = Views(self.made, self.emit, self.shape_of)
 
     def run(self) -> Network:
         result = INPUT
         for node in self.graph.nodes:
             if node.op == "placeholder":
-                self.made[node] = INPUT
+                self.made[node] = CONTEXT if INPUT in self.made.values() else INPUT
             elif node.op == "call_module":
                 self.module(node, self.modules[str(node.target)])
             elif node.op in ("call_function", "call_method"):
@@ -112,7 +141,7 @@ class _Lowering:
             raise InnervateError(
                 "the output is not the last layer", "output", "Return the logits of the last layer"
             )
-        network = Network(self.input_shape, tuple(self.layers))
+        network = Network(self.input_shape, tuple(self.layers), self.context)
         if any(size != 1 for size in network.layers[-1].shape[1:]):
             shape = "x".join(map(str, network.layers[-1].shape))
             raise InnervateError(
@@ -124,14 +153,19 @@ class _Lowering:
 
     def module(self, node: torch.fx.Node, module: nn.Module) -> None:
         """Lower a call of a leaf module."""
-        if isinstance(module, nn.LSTM):
-            self.recurrent.lstm(node, module)
+        path, source = str(node.target), node.args[0] if node.args else None
+        if type(module) in FUSED:
+            self.fused(node, module)
             return
-        if isinstance(module, nn.Dropout | nn.Dropout2d | nn.Identity):
-            self.recurrent.same(node)
+        if isinstance(module, nn.Dropout | nn.Dropout2d | nn.Identity) and isinstance(source, torch.fx.Node):
+            if source in self.joined:
+                self.joined[node] = self.joined[source]
+            else:
+                self.views.same(node)
             return
-        path = str(node.target)
         match module:
+            case reshape.Reshape():
+                self.emit(node, Reshape(path, self.inputs(node), module.shape, module.batch))
             case nn.Conv2d():
                 self.conv(node, module)
             case nn.Linear():
@@ -170,11 +204,32 @@ class _Lowering:
             self.made[node] = self.made[self.source(node)]
         elif node.target in (operator.add, torch.add, "add") and not node.kwargs:
             self.add(node)
-        elif not self.recurrent.view(node):
+        elif node.target in (torch.cat, torch.concat) and (parts := _flat_parts(node)):
+            self.joined[node] = parts
+        elif not self.views.view(node):
             name = getattr(node.target, "__name__", str(node.target))
             raise InnervateError(
                 f"the operation {name} has no int8 form here", node.name, f"What can be used: {SUPPORTED}"
             )
+
+    def fused(self, node: torch.fx.Node, module: nn.Module) -> None:
+        """Lower a module over a sequence [N, T, C]."""
+        path, kind, source = str(node.target), type(module).__name__, node.args[0] if node.args else None
+        if any(part is not source for part in node.args) or not isinstance(source, torch.fx.Node):
+            raise InnervateError(
+                f"{kind} with more than its input has no int8 form here",
+                path,
+                "Call it with its input alone: its state starts at zero",
+            )
+        if not self.views.is_sequence(source):
+            raise InnervateError(
+                f"the input of {kind} is not [N, T, C]",
+                path,
+                "Give it x.squeeze(2).permute(0, 2, 1) of x [N, C, 1, T]",
+            )
+        index = self.made[source]
+        self.emit(node, FUSED[type(module)](module, path, index, self.shape_of(index)))
+        self.views.results(node, path)
 
     def conv(self, node: torch.fx.Node, module: nn.Conv2d) -> None:
         path = str(node.target)
@@ -202,12 +257,33 @@ class _Lowering:
 
     def linear(self, node: torch.fx.Node, module: nn.Linear) -> None:
         path = str(node.target)
+        if node.args[0] in self.joined:
+            self.linear_of_parts(node, module)
+            return
         if len(_shape(self.source(node))) != 1:
             raise InnervateError(
                 "Linear on an input that is not flat has no int8 form here", path, "Put Flatten before it"
             )
         weight, bias = module.weight.detach().clone(), _bias(module, module.out_features)
         self.emit(node, Dense(path, self.inputs(node), _shape(node), weight, bias))
+
+    def linear_of_parts(self, node: torch.fx.Node, module: nn.Linear) -> None:
+        """Lower Linear on vectors side by side as a sum of one Linear each: every part keeps its scale."""
+        path, weight = str(node.target), module.weight.detach().clone()
+        parts = self.joined[node.args[0]]  # type: ignore[index]
+        total, bias, start = None, _bias(module, module.out_features), 0
+        for part in parts:
+            size = _shape(part)[0]
+            held = weight[:, start : start + size].contiguous()
+            name = f"{path}.{part.name}"
+            self.layers.append(Dense(name, (self.made[self.views.plain(part)],), _shape(node), held, bias))
+            index, bias, start = len(self.layers) - 1, torch.zeros_like(bias), start + size
+            if total is not None:
+                self.layers.append(Add(f"{path}.sum", (total, index), _shape(node)))
+                index = len(self.layers) - 1
+            total = index
+        assert total is not None
+        self.made[node] = total
 
     def batch_norm(self, node: torch.fx.Node, module: nn.BatchNorm2d | nn.BatchNorm1d) -> None:
         """Fold into the layer before; with none to fold into, a 1x1 depthwise convolution is the same."""
@@ -247,7 +323,7 @@ class _Lowering:
             and len(self.users_of(producer.inputs[0])) == 1
         ):
             index = producer.inputs[0]
-            producer = self.layers[index] if index != INPUT else None
+            producer = self.layers[index] if index >= 0 else None
         if isinstance(producer, Conv | Dense | Add):
             self.layers[index] = replace(producer, relu=True)
             self.made[node] = self.made[source]
@@ -305,7 +381,7 @@ class _Lowering:
             raise InnervateError(
                 "adding a constant has no int8 form here", node.name, "Use the bias of a layer"
             )
-        nodes = [self.recurrent.plain(part) for part in parts if isinstance(part, torch.fx.Node)]
+        nodes = [self.views.plain(part) for part in parts if isinstance(part, torch.fx.Node)]
         if _shape(nodes[0]) != _shape(nodes[1]):
             raise InnervateError(
                 "adding tensors of different shapes has no int8 form here", node.name, "Make the shapes equal"
@@ -319,7 +395,11 @@ class _Lowering:
     def source(self, node: torch.fx.Node) -> torch.fx.Node:
         source = node.args[0]
         assert isinstance(source, torch.fx.Node)
-        return self.recurrent.plain(source)
+        if source in self.joined:
+            raise InnervateError(
+                "torch.cat without Linear after it has no int8 form here", source.name, "Put Linear after it"
+            )
+        return self.views.plain(source)
 
     def size_before(self, node: torch.fx.Node) -> Pair:
         """Height and width of the layer before `node`, without padding that is still to be fused."""
@@ -327,8 +407,8 @@ class _Lowering:
         return height, width
 
     def shape_of(self, index: int) -> Shape:
-        """Shape of a layer's output, or of the model's input."""
-        return self.input_shape if index == INPUT else self.layers[index].shape
+        """Shape of a layer's output, or of one of the model's inputs."""
+        return Network(self.input_shape, tuple(self.layers), self.context).shape_of(index)
 
     def inputs(self, node: torch.fx.Node) -> tuple[int, ...]:
         return (self.made[self.source(node)],)
@@ -336,7 +416,7 @@ class _Lowering:
     def producer(self, node: torch.fx.Node) -> Layer | None:
         """Find the layer before `node`, if nothing else reads it."""
         index = self.made[self.source(node)]
-        return self.layers[index] if index != INPUT and len(self.users_of(index)) == 1 else None
+        return self.layers[index] if index >= 0 and len(self.users_of(index)) == 1 else None
 
     def users_of(self, index: int) -> set[torch.fx.Node]:
         """Nodes that read a layer's value, through whatever was folded into it so far."""
@@ -363,6 +443,16 @@ def is_same(size: Pair, kernel: Pair, stride: Pair, dilation: Pair, padding: Pad
 def _shape(node: torch.fx.Node) -> Shape:
     """Shape of a node's value without the batch."""
     return tuple(node.meta["tensor_meta"].shape[1:])
+
+
+def _flat_parts(node: torch.fx.Node) -> list[torch.fx.Node]:
+    """Vectors [N, C] that a torch.cat joins; none where it joins anything else."""
+    given, *rest = node.args
+    axis = rest[0] if rest else node.kwargs.get("dim", 0)
+    if axis not in (1, -1) or not isinstance(given, list | tuple):
+        return []
+    parts = [part for part in given if isinstance(part, torch.fx.Node) and len(_shape(part)) == 1]
+    return parts if len(parts) == len(given) else []
 
 
 def _pair(value: int | tuple[int, ...] | None) -> Pair:

@@ -1,12 +1,19 @@
 """A lowered network: the layers that int8 TFLite has, with float weights in torch's layout."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from quantize.builder import GraphBuilder
 
 INPUT: Final = -1
-"""Index that a layer's `inputs` use for the model's input."""
+"""Index that a layer's `inputs` use for the model's window."""
+CONTEXT: Final = -2
+"""Index for the model's context vector."""
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
@@ -71,19 +78,64 @@ class Add:
 
 
 @dataclass(frozen=True)
-class Lstm:
-    """Long short-term memory along W, from a state of zero; its output is the hidden state of each step.
+class Reshape:
+    """The same values, NHWC, in another shape: channels as an image, or steps as a batch of `batch` images.
 
-    Gates are in torch's order input, forget, cell, output: `weight` float32 [4 * units, inputs],
-    `recurrent_weight` float32 [4 * units, units], `bias` float32 [4 * units]. `shape` is (units, 1, steps).
+    A batch larger than one holds until the next `Reshape`: each of its members goes through the same layers.
     """
 
     name: str
     inputs: tuple[int, ...]
     shape: Shape
-    weight: torch.Tensor
-    recurrent_weight: torch.Tensor
-    bias: torch.Tensor
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class Fused(ABC):
+    """A layer with a folder of its own: what it reads and gives, and how it is trained and written.
+
+    A new kind is a subclass, and a line in `quantize.lower.FUSED` for the torch module it comes from.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    shape: Shape
+
+    sequence: ClassVar[bool] = False
+    """Whether its operator takes and gives [1, W, C] in place of [1, 1, W, C]."""
+
+    @property
+    @abstractmethod
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """Weights and biases."""
+
+    @abstractmethod
+    def module(self, percentile: float) -> nn.Module:
+        """Make the fake-quantized form: called with its input, a quantized tensor but in calibration.
+
+        Args:
+            percentile: of its activations, the share that calibration does not clip, in percent.
+        """
+
+    @abstractmethod
+    def write(self, graph: "GraphBuilder", module: Any, tensor: int, source: Any, output: Any) -> int:
+        """Add its operators to a graph.
+
+        Args:
+            graph: tensors and operators so far.
+            module: the calibrated form, in evaluation mode.
+            tensor: index of the input tensor.
+            source: its quantized value.
+            output: quantized value that `module` gave.
+
+        Returns:
+            index of the output tensor.
+        """
 
 
 @dataclass(frozen=True)
@@ -95,38 +147,55 @@ class Last:
     shape: Shape
 
 
-Layer = Conv | Dense | Pool | Add | Lstm | Last
+Layer = Conv | Dense | Pool | Add | Reshape | Fused | Last
 
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in the order they run; `input_shape` (C, H, W) and each `shape` are without the batch."""
+    """Layers in the order they run; `input_shape` (C, H, W) and each `shape` are without the batch.
+
+    `context` is the length of the context vector, 0 for none.
+    """
 
     input_shape: Shape
     layers: tuple[Layer, ...]
+    context: int = 0
 
     def shape_of(self, index: int) -> Shape:
-        """Shape (C, H, W) or (features,) of a layer's output, or of the model's input for `INPUT`."""
+        """Shape (C, H, W) or (features,) of a layer's output, of the window or of the context vector."""
+        if index == CONTEXT:
+            return (self.context,)
         return self.input_shape if index == INPUT else self.layers[index].shape
+
+    def batch_of(self, index: int) -> int:
+        """Number of images that a layer's output holds for one window."""
+        while index >= 0:
+            layer = self.layers[index]
+            if isinstance(layer, Reshape):
+                return layer.batch
+            index = layer.inputs[0]
+        return 1
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
         total = 0
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             if isinstance(layer, Conv):
-                positions = layer.shape[1] * layer.shape[2]
-                total += positions * layer.weight.numel()
+                total += self.batch_of(index) * layer.shape[1] * layer.shape[2] * layer.weight.numel()
             elif isinstance(layer, Dense):
-                total += layer.weight.numel()
-            elif isinstance(layer, Lstm):
-                total += layer.shape[2] * (layer.weight.numel() + layer.recurrent_weight.numel())
+                total += self.batch_of(index) * layer.weight.numel()
+            elif isinstance(layer, Fused):
+                total += layer.macs
         return total
 
     @property
     def parameters(self) -> int:
         """Weights and biases after folding."""
-        weighted = [layer for layer in self.layers if isinstance(layer, Conv | Dense | Lstm)]
-        recurrent = [layer.recurrent_weight for layer in self.layers if isinstance(layer, Lstm)]
-        own = sum(layer.weight.numel() + layer.bias.numel() for layer in weighted)
-        return own + sum(weight.numel() for weight in recurrent)
+        total = 0
+        for layer in self.layers:
+            if isinstance(layer, Conv | Dense):
+                total += layer.weight.numel() + layer.bias.numel()
+            elif isinstance(layer, Fused):
+                total += layer.parameters
+        return total

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from edge.errors import InnervateError
 from quantize.lower import lower
-from quantize.network import Conv, Dense, Lstm
+from quantize.lstm.layer import Lstm
+from quantize.network import Conv, Dense
 
 ROUND_TO: Final = 4
 """Channels are left in multiples of this, which is what integer kernels do at once."""

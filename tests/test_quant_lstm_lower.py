@@ -11,9 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from edge.errors import InnervateError
+from quantize.axes import IMAGE, SEQUENCE, after_view
 from quantize.lower import lower
-from quantize.lstm.axes import IMAGE, SEQUENCE, after_view
-from quantize.network import Dense, Last, Lstm
+from quantize.lstm.layer import Lstm
+from quantize.network import Dense, Last
 from tests.lstm_models import CHANNELS, CLASSES, FORMS, SHAPE, STEPS, UNITS, image, made, sequence, signals
 from tests.quant_models import as_input
 from train.models import build
@@ -21,11 +22,11 @@ from train.models import build
 REFUSED_FORMS: dict[str, tuple[Any, str]] = {
     "not a sequence": (
         lambda m, x: m.head(m.lstm(x.transpose(1, 3).squeeze(2).transpose(0, 1))[0][:, -1]),
-        r"the input of an LSTM is not [N, T, C] (lstm). Give it x.squeeze(2).permute(0, 2, 1)",
+        r"the input of LSTM is not [N, T, C] (lstm). Give it x.squeeze(2).permute(0, 2, 1)",
     ),
     "initial state": (
         lambda m, x: m.head(m.lstm(sequence(x), (torch.zeros(1, 2, UNITS),) * 2)[0][:, -1]),
-        "an LSTM with an initial state has no int8 form here (lstm)",
+        "LSTM with more than its input has no int8 form here (lstm)",
     ),
     "cell state": (
         lambda m, x: m.head(m.lstm(sequence(x))[1][1][-1]),

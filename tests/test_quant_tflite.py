@@ -22,7 +22,7 @@ from quantize.calibrate import calibrate
 from quantize.extract import read_graph
 from quantize.graph import QuantGraph
 from quantize.lower import lower
-from quantize.network import Pool
+from quantize.network import INPUT, Pool
 from quantize.qat import QuantNetwork, average_pool
 from quantize.tflite_writer import METADATA_NAME, write
 from quantize.verify import run_all, softmax, to_int8
@@ -47,7 +47,7 @@ def stored(network: QuantNetwork, graph: QuantGraph, x: NDArray[np.int8]) -> lis
     with torch.no_grad():
         values = network.values(as_input(x))
     result = []
-    for value in values:
+    for value in values.values():
         integers = torch.round(value.value / value.scale).to(torch.int64).numpy()
         integers = integers - (0 if value.signed else 128)
         result.append(integers.transpose(0, 2, 3, 1) if integers.ndim == 4 else integers)
@@ -173,13 +173,13 @@ def test_scales_are_the_trained_ones_to_the_bit() -> None:
         values = network.values(as_input(windows(1)))
     source = np.float32(1 / 128)
     for index, layer in enumerate(network.network.layers):
-        assert by_name[layer.name].quantization.scale[0] == float(values[index + 1].scale)
+        assert by_name[layer.name].quantization.scale[0] == float(values[index].scale)
         if str(index) in network.weighted:
             module: Any = network.weighted[str(index)]
             scales = module.quant_weight().scale.detach().reshape(-1).numpy()
             assert np.array_equal(by_name[f"{layer.name}.weight"].quantization.scale, scales)
             assert np.array_equal(by_name[f"{layer.name}.bias"].quantization.scale, source * scales)
-        source = np.float32(values[index + 1].scale)
+        source = np.float32(values[index].scale)
 
 
 @settings(max_examples=100, deadline=None)
@@ -249,7 +249,7 @@ def test_an_int8_window_is_represented_exactly() -> None:
     calibrate(network, as_input(windows(64)))
     every = np.resize(np.arange(-128, 128, dtype=np.int8), (8, LENGTH, CHANNELS))
     with torch.no_grad():
-        first = network.values(as_input(every))[0]
+        first = network.values(as_input(every))[INPUT]
     assert torch.equal(first.value, as_input(every))
     assert float(first.scale) == 1 / 128
 

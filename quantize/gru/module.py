@@ -16,7 +16,7 @@ from torch import nn
 from edge.errors import InnervateError
 from quantize.lstm.rounding import straight_through, twice_rounded
 from quantize.network import Dense
-from quantize.qat import INPUT_SCALE, activation, input_activation, weighted
+from quantize.quantizers import INPUT_SCALE, activation, input_activation, weighted
 
 SIGMOID_SCALE: Final = 1 / 256
 GATES: Final = ("reset_gate", "update_gate")

@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from quantize.extract import layer_integers
+from quantize.builder import layer_integers
 from quantize.graph import SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, QuantGraph, QuantLayer, Tensor
 from quantize.gru.module import GATES, SIGMOID_SCALE, QuantGru
-from quantize.qat import INPUT_SCALE
+from quantize.quantizers import INPUT_SCALE
 
 
 def read_step(model: QuantGru) -> QuantGraph:

@@ -18,7 +18,7 @@ from torch import nn
 
 from quantize.lstm.activations import sigmoid_table, tanh_table
 from quantize.lstm.rounding import half_away, straight_through, twice_rounded
-from quantize.network import Lstm
+from quantize.quantizers import MIN_WEIGHT_RANGE, activation
 
 GATE_SCALE: Final = 2.0**-12
 GATED_SCALE: Final = 2.0**-15
@@ -36,23 +36,26 @@ class QuantLstm(nn.Module):
     """LSTM from [N, C, 1, T] to the hidden states [N, units, 1, T].
 
     Args:
-        layer: float weights, which are copied.
-        hidden: signed 8-bit quantizer of the hidden state.
-        min_weight_range: a gate's largest weight is taken as at least this.
+        weight: float32 [4 * units, inputs], gates input, forget, cell, output; copied, like the others.
+        recurrent_weight: float32 [4 * units, units].
+        bias: float32 [4 * units].
+        percentile: calibration percentile of the hidden state.
     """
 
-    def __init__(self, layer: Lstm, hidden: nn.Module, min_weight_range: float) -> None:
+    def __init__(
+        self, weight: torch.Tensor, recurrent_weight: torch.Tensor, bias: torch.Tensor, percentile: float
+    ) -> None:
         super().__init__()
         self.kernels: Any = nn.ModuleList()
         self.recurrent_kernels: Any = nn.ModuleList()
-        self.hidden = hidden
+        self.hidden = activation(relu=False, percentile=percentile)
         self.cell_range: torch.Tensor
         self.register_buffer("cell_range", torch.zeros(()))
-        for weight, recurrent, bias in zip(
-            layer.weight.chunk(4), layer.recurrent_weight.chunk(4), layer.bias.chunk(4), strict=True
+        for kernel, recurrent, offset in zip(
+            weight.chunk(4), recurrent_weight.chunk(4), bias.chunk(4), strict=True
         ):
-            self.kernels.append(_kernel(weight, bias, min_weight_range))
-            self.recurrent_kernels.append(_kernel(recurrent, None, min_weight_range))
+            self.kernels.append(_kernel(kernel, offset))
+            self.recurrent_kernels.append(_kernel(recurrent, None))
 
     @property
     def cell_bits(self) -> int:
@@ -120,7 +123,7 @@ class QuantLstm(nn.Module):
         return result
 
 
-def _kernel(weight: torch.Tensor, bias: torch.Tensor | None, min_range: float) -> nn.Module:
+def _kernel(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Module:
     """Weights of a gate and their quantizer; what it computes as a layer is not used."""
     units, inputs = weight.shape
     kernel = qnn.QuantLinear(
@@ -128,7 +131,7 @@ def _kernel(weight: torch.Tensor, bias: torch.Tensor | None, min_range: float) -
         units,
         bias=bias is not None,
         weight_quant=Int8WeightPerTensorFloat,
-        weight_scaling_min_val=min_range,
+        weight_scaling_min_val=MIN_WEIGHT_RANGE,
         bias_quant=None if bias is None else Int32Bias,
     )
     kernel.weight.data.copy_(weight)
