@@ -94,7 +94,12 @@ class _Reading:
         return (self.network.batch_of(index), *(size[1:] if self.sequence(index) else size), channels)
 
     def sequence(self, index: int) -> bool:
-        """Whether all that read a value take it without its height: [1, W, C] in place of [1, H, W, C]."""
+        """Whether the window or a sequence layer's output has no height: [1, W, C] in place of [1, H, W, C].
+
+        So it is where all that read it take it like that.
+        """
+        if index >= 0 and not _takes_sequence(self.network.layers[index]):
+            return False
         readers = [layer for layer in self.network.layers if index in layer.inputs]
         return any(_takes_sequence(reader) for reader in readers) and all(
             _takes_sequence(reader) or isinstance(reader, Dense) for reader in readers
