@@ -17,6 +17,7 @@ from train import models
 from train.baseline import predict_floor
 from train.corpus import Corpus
 from train.delay import budget
+from train.feature_settings import standardise, with_features
 from train.filter_design import normalise, samples, signal_path
 from train.fit import FitResult, Progress, fit, predict
 from train.metrics import Metrics, score
@@ -79,6 +80,8 @@ class Experiment:
         path = msgspec.structs.replace(
             path, gates=settings.gates.gates(path, settings.window_ms), gain_control=settings.gain_control
         )
+        if settings.features:
+            path = with_features(path, settings.features)
         delay = budget(path, plan.decision)
         if plan.delay is not None and delay.mean_ms > plan.delay.limit_ms:
             raise InnervateError(
@@ -97,7 +100,26 @@ class Experiment:
             multiplier, right_shift = multiplier * count, right_shift * count
         else:
             multiplier, right_shift = normalise(filtered, settings.percentile, path.outputs)
-        return msgspec.structs.replace(path, multiplier=multiplier, right_shift=right_shift)
+        path = msgspec.structs.replace(path, multiplier=multiplier, right_shift=right_shift)
+        if path.features is None:
+            return path
+        return msgspec.structs.replace(path, feature_scale=standardise(self._levels(path, ids)))
+
+    def _levels(self, path: SignalPath, ids: Collection[str]) -> NDArray[np.int32]:
+        """Levels of the features of all windows of recordings, int32 [n, values]."""
+        runner = PathRunner(path)
+        kept = []
+        for recording in self.corpus.recordings(ids):
+            runner.reset()
+            kept.append(runner.feature_levels(counts_for(path, recording))[0])
+        levels = np.concatenate(kept)
+        if len(levels) == 0:
+            raise InnervateError(
+                "All training recordings are shorter than a window",
+                f"{path.samples_for(1)} samples",
+                "Shorten window_ms, or add longer recordings",
+            )
+        return levels
 
     def _filtered(self, path: SignalPath, ids: Collection[str]) -> NDArray[np.int32]:
         """Settled, filtered samples of recordings, int32 [n, outputs]."""
@@ -188,8 +210,8 @@ class Experiment:
             torch.manual_seed(self.seed)
             return models.build(
                 plan.model,
-                len(path.outputs),
-                path.window,
+                path.model_shape[1],
+                path.model_shape[0],
                 len(plan.labels),
                 plan.model_params,
             )

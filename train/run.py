@@ -134,8 +134,8 @@ class Run:
         Raises:
             InnervateError: ``model.pt`` is missing, malformed or of another network.
         """
-        plan, path = self.plan, self.signal_path
-        model = models.build(plan.model, len(path.outputs), path.window, len(plan.labels), plan.model_params)
+        plan, (window, channels) = self.plan, self.signal_path.model_shape
+        model = models.build(plan.model, channels, window, len(plan.labels), plan.model_params)
         file = self.folder / "model.pt"
         try:
             model.load_state_dict(torch.load(file, weights_only=True))

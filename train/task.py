@@ -1,8 +1,9 @@
 """Tasks: what is decided, from which data sets, by which chain. One TOML file each in the folder.
 
 A task states its settings once. Where a protocol or a data set needs others, the file says only what differs:
-``[protocols.P]``, ``[datasets.D]`` and ``[datasets.D.protocols.P]`` are laid over the task in this order. A
-data set that the file does not name can be used too, if its reader has labels of the task.
+``[protocols.P]``, ``[datasets.D]`` and ``[datasets.D.protocols.P]`` are laid over the task in this order, and
+at last what the network in use needs: ``[models.M]`` and ``[datasets.D.models.M]``. A data set that the file
+does not name can be used too, if its reader has labels of the task.
 """
 
 from pathlib import Path
@@ -15,15 +16,18 @@ from edge.errors import InnervateError
 from edge.filters import Filter
 from edge.gain import GainControl
 from train import readers
+from train.feature_settings import FeatureSettings
 from train.gates import GateSettings
 from train.montage import fit_montage
 from train.resample import factors
-from train.settings import FitSettings
+from train.settings import Augmentation, FitSettings
 from train.splits import PROTOCOLS, Protocol
 
 FOLDER = Path(__file__).parent / "tasks"
 
 _MAX_TASK_BYTES = 1 << 20
+_OF_LAYERS = ("protocol", "protocols", "models")
+"""Keys of a layer that choose or hold layers themselves."""
 
 
 class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,6 +47,8 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         gates: which windows are not fit to decide on.
         gain_control: follows a signal that grows or fades over minutes; None keeps the scale. Training
             windows then have the device's hop, for the gain moves with each window.
+        features: what each window becomes for the network (`train.feature_settings`), standardised over the
+            training windows; none: the window itself. Augmentations of the signal then do not apply.
     """
 
     window_ms: float
@@ -56,6 +62,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     scale_per_subject: bool = False
     gates: GateSettings = GateSettings()
     gain_control: GainControl | None = None
+    features: tuple[str | FeatureSettings, ...] = ()
 
 
 class DelayLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +87,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         signal_path: what the path is designed from.
         model: name of the network.
         model_params: its parameters.
+        keeps_state: whether the network's state goes on from window to window; the hop is then the window.
+        context: facts of a recording that the network takes beside the window, as the reader names them.
         fit: how it is trained.
         personal: how it is then fitted to one subject where the protocol gives the subject training
             recordings; None trains on these alone, by `fit`.
@@ -101,6 +110,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     signal_path: PathSettings
     model: str
     model_params: dict[str, Any]
+    keeps_state: bool = False
+    context: tuple[str, ...] = ()
     fit: FitSettings
     personal: FitSettings | None = None
     decision: DecisionRule
@@ -119,6 +130,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         datasets: by name of the reader, what differs from the task, and optionally ``labels`` (the reader's
             label -> the task's; those left out take no part), ``train_sessions``, ``test_sessions``.
         protocols: by protocol, what differs from the task.
+        models: by network, what differs from the task where it is used.
     """
 
     name: str
@@ -129,6 +141,8 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     signal_path: PathSettings
     model: str
     model_params: dict[str, Any] = {}
+    keeps_state: bool = False
+    context: tuple[str, ...] = ()
     resample_hz: float | None = None
     fit: FitSettings = FitSettings()
     personal: FitSettings | None = None
@@ -136,6 +150,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     delay: DelayLimits | None = None
     protocols: dict[Protocol, dict[str, Any]] = {}
     datasets: dict[str, dict[str, Any]] = {}
+    models: dict[str, dict[str, Any]] = {}
 
     def plan(self, dataset: str, protocol: str | None = None, model: str | None = None) -> Plan:
         """Settle the task for a data set and a protocol.
@@ -143,7 +158,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Args:
             dataset: name of a reader.
             protocol: None for the task's own.
-            model: another network than the task's, with its default parameters.
+            model: another network than the task's, with its default parameters where the file has no others.
 
         Raises:
             InnervateError: unknown data set or protocol, or settings that do not hold together.
@@ -156,14 +171,16 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 f"Unknown protocol '{protocol}'", "", f"Choose one of {', '.join(PROTOCOLS)}"
             )
         settings: dict[str, Any] = msgspec.to_builtins(self)
-        for name in ("name", "title", "description", "labels", "protocol", "datasets", "protocols"):
+        for name in ("name", "title", "description", "labels", "protocol", "datasets", "protocols", "models"):
             del settings[name]
         for layer in (self.protocols.get(protocol, {}), entry, entry.get("protocols", {}).get(protocol, {})):
             settings = _overlay(
-                settings, {key: value for key, value in layer.items() if key not in ("protocol", "protocols")}
+                settings, {key: value for key, value in layer.items() if key not in _OF_LAYERS}
             )
         if model is not None and model != settings["model"]:
             settings |= {"model": model, "model_params": {}}
+        for models in (self.models, entry.get("models", {})):
+            settings = _overlay(settings, models.get(settings["model"], {}))
 
         names: dict[str, str] = settings.pop(
             "labels", {name: name for name in reader.LABELS if name in self.labels}
@@ -205,7 +222,17 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             factors(plan.fs_hz, plan.resample_hz)
             plan = msgspec.structs.replace(plan, fs_hz=plan.resample_hz)
         _check(plan, where)
-        return plan
+        return _without_signal(plan) if plan.signal_path.features else plan
+
+
+def _without_signal(plan: Plan) -> Plan:
+    """Return the plan without augmentations of the signal, which mean nothing to its features."""
+    fit, personal = (
+        settings
+        and msgspec.structs.replace(settings, augmentation=Augmentation(noise=settings.augmentation.noise))
+        for settings in (plan.fit, plan.personal)
+    )
+    return msgspec.structs.replace(plan, fit=fit, personal=personal)
 
 
 def _overlay(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
@@ -233,6 +260,12 @@ def _check(plan: Plan, where: str) -> None:
             f"A hop of {path.hop_ms:g} ms does not fit a window of {path.window_ms:g} ms",
             where,
             "Make the hop shorter than the window",
+        )
+    if plan.keeps_state and path.hop_ms != path.window_ms:
+        raise InnervateError(
+            f"A state that is kept would see each sample {path.window_ms / path.hop_ms:g} times",
+            where,
+            "Make hop_ms and window_ms equal, or leave keeps_state out",
         )
     if path.train_skip_ms < 0:
         raise InnervateError(
@@ -275,7 +308,8 @@ def load(task: str | Path) -> Task:
         raise InnervateError(f"Cannot read the task: {error.strerror}", str(file), "Check the path") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InnervateError(f"The task file is malformed: {error}", str(file), "Correct it") from None
-    for dataset in read.datasets:
+    for dataset, entry in read.datasets.items():
         for protocol in PROTOCOLS:
-            read.plan(dataset, protocol)
+            for model in (None, *read.models, *entry.get("models", {})):
+                read.plan(dataset, protocol, model)
     return read

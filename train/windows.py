@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.context import SCALE as CONTEXT_SCALE
+from edge.context import ContextField, numbers, quantize
 from edge.errors import InnervateError
 from edge.signal_path import PathRunner, SignalPath
 from train.recording import UNMARKED, Recording
@@ -16,14 +18,17 @@ class WindowSet:
     """Labelled windows and where they are from.
 
     Attributes:
-        x: int8 ``[N, window, outputs]``, as the model takes them.
-        y: int64 ``[N]``, index into the labels.
+        x: int8 ``[N, window, outputs]``, as the model takes them; ``[N, 1, features]`` of a path that ends in
+            features.
+        y: int64 ``[N]``, index into the labels; UNMARKED where a window is kept for its state only.
         recording: id of the recording each is from, ``[N]``.
         subject: ``[N]``.
         session: ``[N]``.
         segment: int64 ``[N]``, number of the annotation within its recording. Windows of different segments
             share no sample.
         end_index: int64 ``[N]``, index of a window's last sample in its recording.
+        context: float32 ``[N, F]``, what is known of the person as a model takes it, in deviations on the
+            grid of int8; F is 0 where the task uses none.
     """
 
     x: NDArray[np.int8]
@@ -33,6 +38,7 @@ class WindowSet:
     session: NDArray[np.str_]
     segment: NDArray[np.int64]
     end_index: NDArray[np.int64]
+    context: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.y)
@@ -77,7 +83,12 @@ def counts_for(path: SignalPath, recording: Recording) -> NDArray[np.int32]:
 
 
 def cut(
-    recordings: Iterable[Recording], path: SignalPath, classes: Mapping[str, int], skip: int = 0
+    recordings: Iterable[Recording],
+    path: SignalPath,
+    classes: Mapping[str, int],
+    skip: int = 0,
+    context: Sequence[ContextField] = (),
+    every: bool = False,
 ) -> WindowSet:
     """Cut recordings into labelled windows.
 
@@ -89,16 +100,20 @@ def cut(
         path: filters, window and hop.
         classes: class index of each annotation label that takes part.
         skip: samples at the start of each annotation that no window may hold.
+        context: what of a recording's context the windows carry.
+        every: also keep the windows without a label, as UNMARKED, of recordings that have any with one: a
+            state that is kept from window to window goes through them.
 
     Raises:
-        InnervateError: a recording does not fit the path.
+        InnervateError: a recording does not fit the path, or a fact in its context is no number.
     """
     runner = PathRunner(path)
-    empty = np.zeros((0, path.window, len(path.outputs)), np.int8)
+    empty = np.zeros((0, *path.model_shape), np.int8)
     x: list[NDArray[np.int8]] = [empty]
     y: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     segment, end_index = [y[0]], [y[0]]
     origin: list[tuple[str, str, str, int]] = []
+    vectors = [np.zeros((0, len(context)), np.float32)]
     for recording in recordings:
         runner.reset()
         windows, ends = runner.windows(counts_for(path, recording))
@@ -107,11 +122,16 @@ def cut(
         onset = np.flatnonzero(begins)[np.cumsum(begins) - 1]  # of the segment each sample is in
         # a window lies in one segment where its last sample's segment began before its first sample
         keep = (ends - path.window_samples + 1 >= onset[ends] + skip) & (labels[ends] != UNMARKED)
+        label = np.where(keep, labels[ends], UNMARKED)
+        if every:
+            keep = np.full(len(ends), keep.any())
         x.append(windows[keep])
-        y.append(labels[ends[keep]])
+        y.append(label[keep])
         segment.append(segments[ends[keep]])
         end_index.append(ends[keep])
         origin.append((recording.id, recording.subject, recording.session, int(keep.sum())))
+        vector = quantize(context, numbers(context, recording.context)) * np.float32(CONTEXT_SCALE)
+        vectors.append(np.repeat(vector[None], keep.sum(), axis=0))
     counts = [count for *_, count in origin]
     ids, subjects, sessions = (
         np.repeat(np.array([entry[i] for entry in origin], dtype=np.str_), counts) for i in range(3)
@@ -124,4 +144,5 @@ def cut(
         sessions,
         np.concatenate(segment),
         np.concatenate(end_index),
+        np.concatenate(vectors),
     )
