@@ -20,6 +20,7 @@ class Tensor:
     Attributes:
         dtype: int8, but int16 for the cell state of an LSTM and float32 for what it leaves out.
         variable: keeps its value between calls.
+        data: of a constant, in the tensor's shape; None where it is computed.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Tensor:
     zero_point: int
     dtype: Literal["int8", "int16", "float32"] = "int8"
     variable: bool = False
+    data: NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class QuantLayer:
     """One operator from activations `inputs` to activation `output` (indices into `QuantGraph.tensors`).
 
     Attributes:
-        kind: conv, depthwise, dense, average, max, add, sub, mul, logistic, tanh, concat,
+        kind: conv, depthwise, dense, average, max, add, sub, mul, logistic, tanh, concat, matmul,
             pad, lstm, last, reshape or softmax.
         weights: int8: conv [out, kh, kw, in], depthwise [1, kh, kw, out], dense [out, in].
         weight_scales: float32 [out].
@@ -76,6 +78,7 @@ class QuantLayer:
         kernel: window of a pooling (height, width).
         multiplier: outputs a channel of a depthwise convolution.
         padding: zeros (top, bottom, left, right) that a pad puts round its input.
+        transposed: whether a matmul takes its second input's rows for columns.
         lstm: constants of an lstm; its inputs are what it reads, the hidden state and the cell state.
     """
 
@@ -93,6 +96,7 @@ class QuantLayer:
     same: bool = False
     multiplier: int = 1
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    transposed: bool = False
     lstm: LstmWeights | None = None
 
 

@@ -36,6 +36,7 @@ OPERATORS: Final = {
     "logistic": (schema.BuiltinOperator.LOGISTIC, 2),
     "tanh": (schema.BuiltinOperator.TANH, 2),
     "concat": (schema.BuiltinOperator.CONCATENATION, 2),
+    "matmul": (schema.BuiltinOperator.BATCH_MATMUL, 2),
     "pad": (schema.BuiltinOperator.PAD, 2),
     "lstm": (schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM, 1),
     "last": (schema.BuiltinOperator.STRIDED_SLICE, 2),
@@ -143,7 +144,7 @@ class _Writer:
         tensor = schema.TensorT()
         tensor.name, tensor.shape = source.name.encode(), list(source.shape)
         tensor.type, tensor.isVariable = TYPES[source.dtype], source.variable
-        tensor.buffer = 0
+        tensor.buffer = 0 if source.data is None else self.buffer(source.data.tobytes())
         if source.dtype != "float32":
             tensor.quantization = self.quantization(np.array([source.scale]), source.zero_point)
         return tensor
@@ -272,6 +273,10 @@ def _options(layer: QuantLayer, source: Tensor, output: Tensor) -> tuple[int, An
             options = schema.ConcatenationOptionsT()
             options.axis = rank - 1
             return kinds.ConcatenationOptions, options
+        case "matmul":
+            options = schema.BatchMatMulOptionsT()
+            options.adjX, options.adjY = False, layer.transposed
+            return kinds.BatchMatMulOptions, options
         case "logistic" | "tanh":
             return kinds.NONE, None
         case _:
