@@ -12,7 +12,8 @@ from edge.errors import InnervateError
 from tests.test_train_windows import window_set
 from train import models
 from train.augment import augment
-from train.fit import fit, predict
+from train.fit import fit
+from train.predict import predict
 from train.settings import Augmentation, FitSettings
 from train.windows import WindowSet
 
@@ -29,7 +30,8 @@ def two_classes(count: int, seed: int = 0) -> WindowSet:
     loud = np.where(blank.y == 1, 60, 10)[:, None, None]
     x = np.clip(rng.normal(0, 1, (count, 16, 2)) * loud, -128, 127).astype(np.int8)
     others = (
-        getattr(blank, name) for name in ("y", "recording", "subject", "session", "segment", "end_index")
+        getattr(blank, name)
+        for name in ("y", "recording", "subject", "session", "segment", "end_index", "context")
     )
     return WindowSet(x, *others)
 
@@ -133,7 +135,10 @@ def test_patience_keeps_the_epoch_that_validated_best() -> None:
     swapped = WindowSet(
         wrong.x,
         1 - wrong.y,
-        *(getattr(wrong, name) for name in ("recording", "subject", "session", "segment", "end_index")),
+        *(
+            getattr(wrong, name)
+            for name in ("recording", "subject", "session", "segment", "end_index", "context")
+        ),
     )
     settings = FitSettings(epochs=30, batch_size=16, patience=3)
     model = network()

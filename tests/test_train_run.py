@@ -12,7 +12,7 @@ from train import task
 from train.corpus import Corpus
 from train.evaluate import evaluate, evaluate_task
 from train.experiment import Experiment
-from train.fit import predict
+from train.predict import predict
 from train.run import Run, train
 from train.splits import make_splits
 
@@ -211,7 +211,7 @@ def test_misuse_is_a_sentence(run: Run, data: Path, task_file: Path, tmp_path: P
     with pytest.raises(InnervateError, match="There is no fold 7"):
         train(task_file, "emg_3dc", data, out=tmp_path / "run", fold=7)
     with pytest.raises(InnervateError, match="Unknown network"):
-        train(task_file, "emg_3dc", data, out=tmp_path / "run", model="transformer")
+        train(task_file, "emg_3dc", data, out=tmp_path / "run", model="oracle")
     assert not (tmp_path / "run").exists()
 
 

@@ -171,6 +171,7 @@ def window_set(rows: list[tuple[str, str, int, int]]) -> WindowSet:
         np.full(count, "1", np.str_),
         segment,
         np.arange(count),
+        np.zeros((count, 0), np.float32),
     )
 
 

@@ -15,11 +15,12 @@ CACHE_BYTES = 512 * 1024 * 1024
 
 
 class RecordingKey(msgspec.Struct, frozen=True):
-    """What a split needs to know of a recording."""
+    """What is known of a recording without its signals."""
 
     id: str
     subject: str
     session: str
+    context: dict[str, str] = {}
 
 
 class Corpus:
@@ -47,7 +48,8 @@ class Corpus:
         self._cache: list[Recording] | None = []
         keys, cached = [], 0
         for recording in self._read():
-            keys.append(RecordingKey(recording.id, recording.subject, recording.session))
+            facts = dict(recording.context)
+            keys.append(RecordingKey(recording.id, recording.subject, recording.session, facts))
             cached += recording.signals.nbytes
             if cached > CACHE_BYTES:
                 self._cache = None

@@ -11,16 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edge.context import ContextField
 from edge.errors import InnervateError
 from edge.signal_path import PathRunner, SignalPath
 from train import models
-from train.baseline import predict_floor
+from train.baseline import predict_floor, view_of
+from train.context import fit_fields
 from train.corpus import Corpus
 from train.delay import budget
 from train.feature_settings import standardise, with_features
 from train.filter_design import normalise, samples, signal_path
-from train.fit import FitResult, Progress, fit, predict
+from train.fit import FitResult, Progress, fit
 from train.metrics import Metrics, score
+from train.predict import predict_windows
+from train.recording import UNMARKED
+from train.sequences import marked_only
 from train.settings import FitSettings
 from train.splits import Split, hold_out
 from train.task import Plan
@@ -52,6 +57,16 @@ class Experiment:
     def learns_from_all(self) -> bool:
         """Whether a network for everyone is trained first and then fitted to the split's subject."""
         return self.plan.personal is not None and bool(self.split.common)
+
+    @cached_property
+    def context(self) -> tuple[ContextField, ...]:
+        """The facts that the network takes beside a window, scaled by the training recordings.
+
+        Raises:
+            InnervateError: none of them says a fact.
+        """
+        ids = frozenset(self.split.common or self.split.train)
+        return fit_fields(self.plan.context, (key for key in self.corpus.keys if key.id in ids))
 
     def design_path(self) -> SignalPath:
         """Design the signal path; its scale comes from training recordings only.
@@ -168,7 +183,10 @@ class Experiment:
             fitted, validated = hold_out(windows, self.split.protocol, self.seed)
         else:
             fitted, validated = np.ones(len(windows), bool), np.zeros(len(windows), bool)
-        train = windows.select(fitted)
+        if self.plan.keeps_state:
+            train, valid = marked_only(windows, fitted), marked_only(windows, validated)
+        else:
+            train, valid = windows.select(fitted), windows.select(validated)
         missing = [label for number, label in enumerate(self.plan.labels) if not (train.y == number).any()]
         if missing:
             raise InnervateError(
@@ -176,17 +194,21 @@ class Experiment:
                 f"data set {self.plan.dataset}",
                 "Leave the label out of the task, or add recordings that have it",
             )
-        return train, windows.select(validated)
+        return train, valid
 
     def _cut_to_train(self, ids: Collection[str], path: SignalPath) -> WindowSet:
         """Windows at the hop of training, without the start of each annotation that training leaves out."""
         settings = self.plan.signal_path
         hop_ms = settings.train_hop_ms
-        if hop_ms is None or path.gain_control is not None:
+        if hop_ms is None or path.gain_control is not None or self.plan.keeps_state:
             hop_ms = settings.hop_ms
         dense = msgspec.structs.replace(path, hop=samples(hop_ms, path.filtered_hz))
         skip = round(settings.train_skip_ms * path.fs_hz / 1000)
-        return cut(self.corpus.recordings(ids), dense, self.plan.classes, skip)
+        return self._cut(ids, dense, skip)
+
+    def _cut(self, ids: Collection[str], path: SignalPath, skip: int = 0) -> WindowSet:
+        every = self.plan.keeps_state
+        return cut(self.corpus.recordings(ids), path, self.plan.classes, skip, self.context, every)
 
     def test_windows(self, path: SignalPath) -> WindowSet:
         """Return the windows of the test recordings.
@@ -194,7 +216,7 @@ class Experiment:
         Raises:
             InnervateError: there is none.
         """
-        windows = cut(self.corpus.recordings(self.split.test), path, self.plan.classes)
+        windows = self._cut(self.split.test, path)
         if len(windows) == 0:
             raise InnervateError(
                 "The test recordings hold no labelled window",
@@ -214,6 +236,8 @@ class Experiment:
                 path.model_shape[0],
                 len(plan.labels),
                 plan.model_params,
+                len(plan.context),
+                plan.keeps_state,
             )
 
     def fit_common(self, progress: Progress | None = None, checkpoint: Path | None = None) -> nn.Module:
@@ -241,24 +265,32 @@ class Experiment:
 
     def predict_floor(self, path: SignalPath, test: WindowSet) -> NDArray[np.int64]:
         """Return what a linear discriminant predicts that was trained on all training recordings."""
+        train = self._cut_to_train(self.split.train, path)
         return predict_floor(
-            self._cut_to_train(self.split.train, path),
+            train.select(train.y != UNMARKED),
             test,
             per_subject=self.split.protocol == "within_subject",
+            view=view_of(path, self.plan.floor),
         )
 
 
 def predict_classes(model: nn.Module, windows: WindowSet) -> NDArray[np.int64]:
     """Return a network's class for each window, int64 ``[N]``."""
-    return np.asarray(predict(model, windows.x).argmax(axis=1), np.int64)
+    return np.asarray(predict_windows(model, windows).argmax(axis=1), np.int64)
 
 
 def score_plan(
     plan: Plan, y: NDArray[np.int64], predicted: NDArray[np.int64], subject: NDArray[np.str_]
 ) -> Metrics:
-    """Score predicted classes ``[N]`` of windows cut at the plan's hop."""
-    settings = plan.signal_path
-    return score(y, predicted, subject, plan.labels, overlap=settings.window_ms / settings.hop_ms)
+    """Score predicted classes ``[N]`` of windows cut at the plan's hop; UNMARKED ones do not count."""
+    settings, marked = plan.signal_path, y != UNMARKED
+    return score(
+        y[marked],
+        predicted[marked],
+        subject[marked],
+        plan.labels,
+        overlap=settings.window_ms / settings.hop_ms,
+    )
 
 
 def shortened(plan: Plan) -> Plan:

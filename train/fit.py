@@ -17,7 +17,10 @@ from torch.nn import functional
 
 from edge.errors import InnervateError
 from train.augment import augment
-from train.models import to_input
+from train.models import keeps_state
+from train.predict import logits_of, predict_windows
+from train.recording import UNMARKED
+from train.sequences import NONE, rows, take
 from train.settings import FitSettings
 from train.windows import WindowSet
 
@@ -26,8 +29,6 @@ Progress = Callable[[str, int, int], None]
 
 UNREADABLE = (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, struct.error)
 """What torch raises for a file of tensors that is none, or of other ones."""
-
-_EVALUATION_BATCH = 2048
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -70,7 +71,8 @@ def fit(
     the same machine with the same number of threads, whether or not the fit was interrupted between.
 
     Args:
-        model: takes float32 ``[N, channels, 1, window]``.
+        model: takes float32 ``[N, channels, 1, window]``, and context where the windows have any. One that
+            keeps its state learns from rows of windows.
         train: windows to fit, at least two.
         valid: windows that choose the epoch where `settings.patience` is set; may be None or empty.
         settings: see there.
@@ -110,17 +112,6 @@ def named(progress: Progress | None, name: str) -> Progress | None:
     return progress and (lambda stage, done, total: progress(f"{name}: {stage}", done, total))
 
 
-def predict(model: nn.Module, x: NDArray[np.int8]) -> NDArray[np.float32]:
-    """Return a network's logits, float32 ``[N, classes]``, for windows int8 ``[N, window, channels]``."""
-    model.eval()
-    with torch.no_grad():
-        parts = [
-            model(to_input(x[start : start + _EVALUATION_BATCH])).numpy()
-            for start in range(0, max(1, len(x)), _EVALUATION_BATCH)
-        ]
-    return np.concatenate(parts)
-
-
 class _Loop:
     """What the next epoch depends on, and the steps of one."""
 
@@ -132,8 +123,11 @@ class _Loop:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
+        self.row = settings.sequence if keeps_state(model) else 1
+        count = len(train) // self.row
         # the incomplete batch at the end of an epoch is left out: one window alone breaks batch normalisation
-        self.batches = max(1, len(train) // settings.batch_size)
+        self.size = max(1, settings.batch_size // self.row)
+        self.batches = max(1, count // self.size)
         self.epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
         self.best = copy.deepcopy(model.state_dict())
         self.history: list[Epoch] = []
@@ -152,8 +146,8 @@ class _Loop:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
-        order = torch.randperm(len(self.train)).numpy()
-        size = self.settings.batch_size
+        chosen = self._rows()
+        order, size = chosen[torch.randperm(len(chosen)).numpy()], self.size
         loss = (
             sum(
                 self._step(order[number * size : (number + 1) * size], self.epoch * self.batches + number)
@@ -177,15 +171,20 @@ class _Loop:
         settings = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * self._schedule(number)
-        x = augment(to_input(self.train.x[batch]), settings.augmentation)
-        y = torch.from_numpy(self.train.y[batch])
+        x, context, y = take(self.train, batch)
+        x = augment(x, settings.augmentation)
         if settings.mixup:
             share = torch.distributions.Beta(settings.mixup, settings.mixup).sample((len(batch),))
             other = torch.randperm(len(batch))
-            logits = self.model(share[:, None, None, None] * x + (1 - share)[:, None, None, None] * x[other])
-            loss = (share * self._loss(logits, y) + (1 - share) * self._loss(logits, y[other])).mean()
+            x = share[:, None, None, None] * x + (1 - share)[:, None, None, None] * x[other]
+            context = share[:, None] * context + (1 - share)[:, None] * context[other]
+            logits = logits_of(self.model, x, context, self.row)
+            losses = share[:, None] * self._loss(logits, y) + (1 - share)[:, None] * self._loss(
+                logits, y[other]
+            )
         else:
-            loss = self._loss(self.model(x), y).mean()
+            losses = self._loss(logits_of(self.model, x, context, self.row), y)
+        loss = losses.sum() / (y != UNMARKED).sum().clamp(min=1)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -193,9 +192,23 @@ class _Loop:
             self._update_average(number)
         return float(loss.detach())
 
+    def _rows(self) -> NDArray[np.int64]:
+        """Windows of this epoch ``[M, row]``: rows begin elsewhere in each, and hold at least one label."""
+        if self.row == 1:
+            return np.arange(len(self.train))[:, None]
+        found = rows(self.train.recording, self.row, int(torch.randint(self.row, ())))
+        labelled = self.train.y[found] != UNMARKED
+        kept: NDArray[np.int64] = found[(labelled & (found != NONE)).any(axis=1)]
+        return kept
+
     def _loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Losses ``[B, row]``; none where there is no label."""
         return functional.cross_entropy(
-            logits, y, reduction="none", label_smoothing=self.settings.label_smoothing
+            logits.transpose(1, 2),
+            y,
+            reduction="none",
+            label_smoothing=self.settings.label_smoothing,
+            ignore_index=UNMARKED,
         )
 
     def _schedule(self, number: int) -> float:
@@ -216,8 +229,9 @@ class _Loop:
     def _validate(self) -> tuple[float | None, float | None]:
         if self.valid is None:
             return None, None
-        logits = torch.from_numpy(predict(self.average, self.valid.x))
-        y = torch.from_numpy(self.valid.y)
+        marked = self.valid.y != UNMARKED
+        logits = torch.from_numpy(predict_windows(self.average, self.valid)[marked])
+        y = torch.from_numpy(self.valid.y[marked])
         return float(functional.cross_entropy(logits, y)), float((logits.argmax(dim=1) == y).double().mean())
 
     def save(self, file: Path) -> None:

@@ -19,6 +19,7 @@ import msgspec
 import torch
 from torch import nn
 
+from edge.context import ContextField
 from edge.errors import InnervateError
 from edge.signal_path import SignalPath
 from train import models
@@ -51,6 +52,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         split: recordings that trained and tested.
         seed: of everything random.
         signal_path: designed filters with the normalisation of the training recordings.
+        context: facts that the network takes beside a window, with their spread in the training recordings.
         fit: how training went.
     """
 
@@ -63,6 +65,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     split: Split
     seed: int
     signal_path: SignalPath
+    context: tuple[ContextField, ...] = ()
     fit: FitResult
 
 
@@ -135,7 +138,15 @@ class Run:
             InnervateError: ``model.pt`` is missing, malformed or of another network.
         """
         plan, (window, channels) = self.plan, self.signal_path.model_shape
-        model = models.build(plan.model, channels, window, len(plan.labels), plan.model_params)
+        model = models.build(
+            plan.model,
+            channels,
+            window,
+            len(plan.labels),
+            plan.model_params,
+            len(plan.context),
+            plan.keeps_state,
+        )
         file = self.folder / "model.pt"
         try:
             model.load_state_dict(torch.load(file, weights_only=True))
@@ -261,6 +272,7 @@ def train_split(
             split=experiment.split,
             seed=experiment.seed,
             signal_path=path,
+            context=experiment.context,
             fit=result,
         )
         torch.save(network.state_dict(), work / "model.pt")
@@ -301,7 +313,8 @@ def _work_folder(out: Path, experiment: Experiment, path: SignalPath, fitted: Wi
     identity = hashlib.sha256(
         msgspec.json.encode((FORMAT, experiment.plan, experiment.split, experiment.seed, path))
     )
-    identity.update(fitted.x.tobytes())
+    for array in (fitted.x, fitted.context):
+        identity.update(array.tobytes())
     work = out.with_name(f".{out.name}.{identity.hexdigest()[:16]}")
     mine = re.compile(re.escape(f".{out.name}.") + "[0-9a-f]{16}")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,7 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     Attributes:
         epochs: most passes over the training windows.
+        sequence: windows in a row through which a network that keeps its state learns, from a state of zero.
         batch_size: windows a step.
         learning_rate: highest, after the warm-up; falls to zero along a half cosine.
         weight_decay: of AdamW.
@@ -45,6 +46,7 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     epochs: int = 30
     batch_size: int = 256
+    sequence: int = 8
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     warm_up: float = 0.1

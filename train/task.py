@@ -25,6 +25,8 @@ from train.splits import PROTOCOLS, Protocol
 
 FOLDER = Path(__file__).parent / "tasks"
 
+Floor = Literal["time_domain", "band_powers"]
+
 _MAX_TASK_BYTES = 1 << 20
 _OF_LAYERS = ("protocol", "protocols", "models")
 """Keys of a layer that choose or hold layers themselves."""
@@ -94,6 +96,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             recordings; None trains on these alone, by `fit`.
         decision: rule over the outputs.
         delay: limits, where the task has any.
+        floor: what the linear discriminant sees that the network is compared with (`train.baseline`).
     """
 
     task: str
@@ -116,6 +119,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     personal: FitSettings | None = None
     decision: DecisionRule
     delay: DelayLimits | None = None
+    floor: Floor = "time_domain"
 
 
 class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -148,6 +152,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     personal: FitSettings | None = None
     decision: DecisionRule = DecisionRule()
     delay: DelayLimits | None = None
+    floor: Floor = "time_domain"
     protocols: dict[Protocol, dict[str, Any]] = {}
     datasets: dict[str, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
