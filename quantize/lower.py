@@ -17,14 +17,14 @@ from torch import nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edge.errors import InnervateError
-from quantize.lstm.lowering import lstm_layer
+from quantize.attention.lowering import attention_layers
+from quantize.lstm.lowering import lstm_layers
 from quantize.network import (
     CONTEXT,
     INPUT,
     Add,
     Conv,
     Dense,
-    Fused,
     Layer,
     Network,
     Padding,
@@ -63,12 +63,16 @@ REPLACEMENTS: Final = {
 }
 """What to use in place of a module that int8 TFLite lacks here."""
 
-FUSED: Final[dict[type[nn.Module], Callable[[Any, str, int, Shape], Fused]]] = {nn.LSTM: lstm_layer}
-"""Makes the layer of a sequence module from the module, its path, its input's index and its input's shape."""
+FUSED: Final[dict[type[nn.Module], Callable[[Any, str, Shape], tuple[Layer, ...]]]] = {
+    nn.LSTM: lstm_layers,
+    nn.MultiheadAttention: attention_layers,
+}
+"""Makes the layers of a sequence module, each of which reads the one before it, from the module, its path and
+its input's shape."""
 
 SUPPORTED: Final = (
     "Conv2d, BatchNorm2d, ReLU, AvgPool2d, MaxPool2d, AdaptiveAvgPool2d(1), ZeroPad2d, Flatten, Linear, "
-    "LSTM, Dropout, addition, torch.cat before Linear, train.reshape.Reshape"
+    "LSTM, MultiheadAttention, Dropout, addition, torch.cat before Linear, train.reshape.Reshape"
 )
 
 
@@ -215,11 +219,14 @@ class _Lowering:
     def fused(self, node: torch.fx.Node, module: nn.Module) -> None:
         """Lower a module over a sequence [N, T, C]."""
         path, kind, source = str(node.target), type(module).__name__, node.args[0] if node.args else None
-        if any(part is not source for part in node.args) or not isinstance(source, torch.fx.Node):
+        given = [*node.args, *node.kwargs.values()]
+        if not isinstance(source, torch.fx.Node) or any(
+            part is not source and not (part is None or isinstance(part, bool)) for part in given
+        ):
             raise InnervateError(
                 f"{kind} with more than its input has no int8 form here",
                 path,
-                "Call it with its input alone: its state starts at zero",
+                "Call it with its input alone: no state, no mask, no other keys or values",
             )
         if not self.views.is_sequence(source):
             raise InnervateError(
@@ -228,7 +235,9 @@ class _Lowering:
                 "Give it x.squeeze(2).permute(0, 2, 1) of x [N, C, 1, T]",
             )
         index = self.made[source]
-        self.emit(node, FUSED[type(module)](module, path, index, self.shape_of(index)))
+        for layer in FUSED[type(module)](module, path, self.shape_of(index)):
+            self.emit(node, replace(layer, inputs=(index,)))
+            index = self.made[node]
         self.views.results(node, path)
 
     def conv(self, node: torch.fx.Node, module: nn.Conv2d) -> None:

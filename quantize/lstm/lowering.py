@@ -9,7 +9,7 @@ from quantize.lstm.layer import Lstm
 from quantize.network import Shape
 
 
-def lstm_layer(module: Any, path: str, source: int, shape: Shape) -> Lstm:
+def lstm_layers(module: Any, path: str, shape: Shape) -> tuple[Lstm]:
     """Copy the weights of an LSTM over an input of `shape` (channels, 1, steps)."""
     refusals = (
         (
@@ -26,11 +26,5 @@ def lstm_layer(module: Any, path: str, source: int, shape: Shape) -> Lstm:
             raise InnervateError(f"{what} has no int8 form here", path, fix)
     units, steps = module.hidden_size, shape[2]
     bias = module.bias_ih_l0 + module.bias_hh_l0 if module.bias else torch.zeros(4 * units)
-    return Lstm(
-        path,
-        (source,),
-        (units, 1, steps),
-        module.weight_ih_l0.detach().clone(),
-        module.weight_hh_l0.detach().clone(),
-        bias.detach().clone(),
-    )
+    weight, recurrent_weight = module.weight_ih_l0.detach().clone(), module.weight_hh_l0.detach().clone()
+    return (Lstm(path, (), (units, 1, steps), weight, recurrent_weight, bias.detach().clone()),)
