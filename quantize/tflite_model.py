@@ -109,8 +109,16 @@ class AddOptions:
 
 @dataclass(frozen=True)
 class FusedOptions:
-    """CONCATENATION, DIV, L2_NORMALIZATION, MUL and SUB."""
+    """DIV, L2_NORMALIZATION, MUL and SUB."""
 
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class ConcatOptions:
+    """CONCATENATION; a negative axis counts from the back."""
+
+    axis: int
     activation: Activation
 
 
@@ -162,6 +170,7 @@ Options = (
     | DenseOptions
     | AddOptions
     | FusedOptions
+    | ConcatOptions
     | LstmOptions
     | AxisOptions
     | StridedSliceOptions

@@ -9,6 +9,7 @@ from quantize.tflite_model import (
     Activation,
     AddOptions,
     AxisOptions,
+    ConcatOptions,
     ConvOptions,
     DenseOptions,
     FusedOptions,
@@ -85,7 +86,7 @@ def _lstm(options: Any) -> LstmOptions:
 _OPTIONS: dict[str, tuple[str, Callable[[Any], Options]]] = {
     "ADD": ("AddOptions", lambda o: AddOptions(_activation(o))),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _pool),
-    "CONCATENATION": ("ConcatenationOptions", lambda o: FusedOptions(_activation(o))),
+    "CONCATENATION": ("ConcatenationOptions", lambda o: ConcatOptions(int(o.Axis()), _activation(o))),
     "CONV_2D": ("Conv2DOptions", _conv),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _conv),
     "DIV": ("DivOptions", lambda o: FusedOptions(_activation(o))),

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 
 from edge.errors import InnervateError
+from quantize.tflite_checker import Checker
 from quantize.tflite_model import (
     ConvOptions,
     DenseOptions,
-    LstmOptions,
     Model,
     Operator,
     Padding,
@@ -21,11 +21,13 @@ from quantize.tflite_model import (
     SoftmaxOptions,
     Tensor,
 )
+from quantize.tflite_move_rules import concatenation
+from quantize.tflite_pair_rules import add, extremum, mul
 from quantize.tflite_sequence_rules import lstm, strided_slice
+from quantize.tflite_table_rules import squashing
 
 # The reference softmax stops the process where its sum of exponentials, each at most 1, reaches 512.
 SOFTMAX_MAX_DEPTH = 511
-ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 # Constants may be shared, as by the steps of an unrolled loop; beyond this, work would no longer be in
 # proportion to the file.
 MAX_CONSTANT_USE = 1 << 27  # bytes
@@ -36,7 +38,6 @@ _FULL_INT8 = "Convert it again as a plain full-integer model"
 
 # What to do instead of an operator that is not supported.
 INSTEAD = {
-    "CONCATENATION": "Use ADD, or one wider convolution",
     "DEQUANTIZE": "Convert with int8 inputs and outputs (full-integer quantization)",
     "QUANTIZE": "Convert with int8 inputs and outputs (full-integer quantization)",
     "EXPAND_DIMS": "Use RESHAPE",
@@ -47,117 +48,6 @@ INSTEAD = {
     "RELU": "Fuse it into the layer before",
     "RELU6": "Fuse it into the layer before",
 }
-
-
-class _Checker:
-    """Tests of one operator; each failure names the operator."""
-
-    def __init__(self, model: Model, operator: Operator) -> None:
-        self.model = model
-        self.operator = operator
-
-    def require(self, condition: bool, what: str, fix: str = "") -> None:
-        if not condition:
-            raise InnervateError(what[0].upper() + what[1:], self.model.place(self.operator), fix)
-
-    def activation_is_one_of_ours(self) -> None:
-        activation = getattr(self.operator.options, "activation", "NONE")
-        if isinstance(self.operator.options, LstmOptions):
-            return  # its activation is another thing, see its rule
-        self.require(
-            activation in ACTIVATIONS, f"fused activation {activation} is none of {', '.join(ACTIVATIONS)}"
-        )
-
-    def arity(self, least: int, most: int) -> None:
-        count = len(self.operator.inputs)
-        self.require(least <= count <= most, f"{count} inputs, but {least} to {most} are expected")
-        self.require(len(self.operator.outputs) == 1, f"{len(self.operator.outputs)} outputs instead of one")
-        self.require(-1 not in self.operator.inputs[:least], "a required input is left out")
-
-    def input(self, position: int) -> Tensor:
-        return self.model.tensors[self.operator.inputs[position]]
-
-    @property
-    def output(self) -> Tensor:
-        return self.model.tensors[self.operator.outputs[0]]
-
-    def activation(self, tensor: Tensor) -> Tensor:
-        """Return an int8 tensor that is computed or fed, quantized as a whole."""
-        self.require(
-            tensor.dtype == "INT8",
-            f"tensor '{tensor.label}' is {tensor.dtype}",
-            "Only int8 models are supported: quantize it fully, inputs and outputs included",
-        )
-        self.require(not tensor.variable, f"tensor '{tensor.label}' keeps state between calls")
-        self.require(
-            tensor.data is None, f"tensor '{tensor.label}' is a constant where a computed one is expected"
-        )
-        quantization = tensor.quantization
-        self.require(quantization is not None, f"tensor '{tensor.label}' has no scale and zero point")
-        assert quantization is not None
-        self.require(
-            len(quantization.scale) == 1, f"tensor '{tensor.label}' is quantized by channel, but is no weight"
-        )
-        zero = quantization.zero_point[0]
-        self.require(-128 <= zero <= 127, f"zero point {zero} of '{tensor.label}' is outside int8")
-        return tensor
-
-    def weights(self, tensor: Tensor, rank: int, channel_axis: int) -> Tensor:
-        """Return a constant int8 tensor, symmetric, scaled as a whole or by output channel."""
-        self.require(tensor.data is not None, f"the weights '{tensor.label}' are not a constant")
-        self.require(tensor.dtype == "INT8", f"the weights '{tensor.label}' are {tensor.dtype}, not INT8")
-        self.require(
-            len(tensor.shape) == rank,
-            f"the weights '{tensor.label}' have {len(tensor.shape)} axes, not {rank}",
-        )
-        quantization = tensor.quantization
-        self.require(quantization is not None, f"the weights '{tensor.label}' have no scale")
-        assert quantization is not None
-        self.require(
-            not any(quantization.zero_point),
-            f"the weights '{tensor.label}' have a zero point other than 0",
-            "Quantize weights symmetrically",
-        )
-        by_channel = len(quantization.scale) > 1
-        self.require(
-            not by_channel or quantization.axis == channel_axis,
-            f"the weights '{tensor.label}' are quantized along axis {quantization.axis}, not {channel_axis}",
-        )
-        return tensor
-
-    def bias(self, channels: int) -> None:
-        if len(self.operator.inputs) < 3 or self.operator.inputs[2] == -1:
-            return
-        tensor = self.input(2)
-        self.require(tensor.data is not None, f"the bias '{tensor.label}' is not a constant")
-        self.require(tensor.dtype == "INT32", f"the bias '{tensor.label}' is {tensor.dtype}, not INT32")
-        self.require(
-            tensor.size == channels,
-            f"the bias '{tensor.label}' has {tensor.size} values for {channels} channels",
-        )
-
-    def constant_int32(self, position: int, what: str) -> Tensor:
-        tensor = self.input(position)
-        self.require(
-            tensor.data is not None and tensor.dtype == "INT32",
-            f"the {what} '{tensor.label}' are not constant int32",
-        )
-        return tensor
-
-    def shape(self, expected: tuple[int, ...]) -> None:
-        actual = self.output.shape
-        self.require(
-            actual == expected,
-            f"the output has shape {list(actual)}, but {list(expected)} follows from its inputs",
-        )
-
-    def same_quantization(self) -> None:
-        source, target = self.input(0), self.output
-        # The tolerance of the reference kernels' own check.
-        same = abs(source.scale - target.scale) <= 1e-6 and source.zero_point == target.zero_point
-        self.require(
-            same, "input and output differ in scale or zero point, which this operator cannot change"
-        )
 
 
 def window_extent(size: int, kernel: int, stride: int, dilation: int, padding: Padding) -> tuple[int, int]:
@@ -176,13 +66,13 @@ def mean_axes(model: Model, operator: Operator) -> tuple[int, ...]:
     return tuple(sorted({int(a) + (len(source.shape) if a < 0 else 0) for a in axes.data.reshape(-1)}))
 
 
-def _rank4(c: _Checker, tensor: Tensor) -> None:
+def _rank4(c: Checker, tensor: Tensor) -> None:
     c.require(
         len(tensor.shape) == 4, f"tensor '{tensor.label}' has {len(tensor.shape)} axes instead of 4 (NHWC)"
     )
 
 
-def _windows(c: _Checker, options: ConvOptions | PoolOptions, kernel: tuple[int, int], channels: int) -> None:
+def _windows(c: Checker, options: ConvOptions | PoolOptions, kernel: tuple[int, int], channels: int) -> None:
     source = c.input(0)
     dilation = options.dilation if isinstance(options, ConvOptions) else (1, 1)
     extents = [
@@ -193,7 +83,7 @@ def _windows(c: _Checker, options: ConvOptions | PoolOptions, kernel: tuple[int,
     c.shape((source.shape[0], *extents, channels))
 
 
-def _conv_2d(c: _Checker) -> None:
+def _conv_2d(c: Checker) -> None:
     c.arity(3, 3)
     source = c.activation(c.input(0))
     _rank4(c, source)
@@ -209,7 +99,7 @@ def _conv_2d(c: _Checker) -> None:
     _windows(c, c.operator.options, (kernel_h, kernel_w), out_c)
 
 
-def _depthwise_conv_2d(c: _Checker) -> None:
+def _depthwise_conv_2d(c: Checker) -> None:
     c.arity(2, 3)
     source = c.activation(c.input(0))
     _rank4(c, source)
@@ -224,7 +114,7 @@ def _depthwise_conv_2d(c: _Checker) -> None:
     _windows(c, c.operator.options, (kernel_h, kernel_w), out_c)
 
 
-def _fully_connected(c: _Checker) -> None:
+def _fully_connected(c: Checker) -> None:
     c.arity(2, 3)
     source = c.activation(c.input(0))
     assert isinstance(c.operator.options, DenseOptions)
@@ -244,7 +134,7 @@ def _fully_connected(c: _Checker) -> None:
     )
 
 
-def _pool_2d(c: _Checker) -> None:
+def _pool_2d(c: Checker) -> None:
     c.arity(1, 1)
     source = c.activation(c.input(0))
     _rank4(c, source)
@@ -254,7 +144,7 @@ def _pool_2d(c: _Checker) -> None:
     c.same_quantization()
 
 
-def _mean(c: _Checker) -> None:
+def _mean(c: Checker) -> None:
     c.arity(2, 2)
     source = c.activation(c.input(0))
     c.constant_int32(1, "axes")
@@ -274,7 +164,7 @@ def _mean(c: _Checker) -> None:
     c.shape(kept if len(c.output.shape) == rank else dropped)
 
 
-def _softmax(c: _Checker) -> None:
+def _softmax(c: Checker) -> None:
     c.arity(1, 1)
     source = c.activation(c.input(0))
     target = c.activation(c.output)
@@ -293,7 +183,7 @@ def _softmax(c: _Checker) -> None:
     )
 
 
-def _reshape(c: _Checker) -> None:
+def _reshape(c: Checker) -> None:
     c.arity(1, 2)
     source = c.activation(c.input(0))
     c.require(
@@ -301,7 +191,7 @@ def _reshape(c: _Checker) -> None:
     )
 
 
-def _pad(c: _Checker) -> None:
+def _pad(c: Checker) -> None:
     c.arity(2, 2)
     source = c.activation(c.input(0))
     paddings = c.constant_int32(1, "paddings")
@@ -314,33 +204,25 @@ def _pad(c: _Checker) -> None:
     c.shape(tuple(extent + int(a.sum()) for extent, a in zip(source.shape, amounts, strict=True)))
 
 
-def _add(c: _Checker) -> None:
-    c.arity(2, 2)
-    first, second = c.activation(c.input(0)), c.activation(c.input(1))
-    c.require(
-        first.shape == second.shape,
-        f"shapes {list(first.shape)} and {list(second.shape)} differ",
-        "Broadcasting is not supported: add tensors of one shape",
-    )
-    c.shape(first.shape)
-    target = c.activation(c.output)
-    # The reference kernels work with 20 extra bits and stop the process where this is not below 1.
-    ratio = 2 * max(first.scale, second.scale) / ((1 << 20) * target.scale)
-    c.require(ratio < 1, "the inputs' scales are too large for the output's")
-
-
-_RULES: dict[str, Callable[[_Checker], None]] = {
-    "ADD": _add,
+_RULES: dict[str, Callable[[Checker], None]] = {
+    "ADD": add,
     "AVERAGE_POOL_2D": _pool_2d,
+    "CONCATENATION": concatenation,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "FULLY_CONNECTED": _fully_connected,
+    "LOGISTIC": squashing,
+    "MAXIMUM": extremum,
     "MAX_POOL_2D": _pool_2d,
     "MEAN": _mean,
+    "MINIMUM": extremum,
+    "MUL": mul,
     "PAD": _pad,
     "RESHAPE": _reshape,
     "SOFTMAX": _softmax,
     "STRIDED_SLICE": strided_slice,
+    "SUB": add,
+    "TANH": squashing,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
 }
 
@@ -373,7 +255,7 @@ def check_operator(model: Model, operator: Operator) -> None:
     for index in (*operator.inputs, *operator.outputs):
         if index != -1:
             _check_tensor(model, model.tensors[index])
-    checker = _Checker(model, operator)
+    checker = Checker(model, operator)
     checker.activation_is_one_of_ours()
     _RULES[operator.name](checker)
     checker.activation(checker.output)

@@ -3,15 +3,10 @@
 The LSTM's rules are those of TFLite's int8 kernel with a 16-bit cell state (kernels/lstm_eval.cc).
 """
 
-from __future__ import annotations
-
 from math import frexp
-from typing import TYPE_CHECKING
 
+from quantize.tflite_checker import Checker
 from quantize.tflite_model import LstmOptions, Model, Operator, StridedSliceOptions, Tensor
-
-if TYPE_CHECKING:
-    from quantize.tflite_rules import _Checker
 
 _HIDDEN, _CELL = 18, 19
 _LEFT_OUT = {
@@ -28,7 +23,7 @@ def cell_bits(cell: Tensor) -> int:
     return frexp(cell.scale)[1] + 14
 
 
-def _state(c: _Checker, position: int, what: str, dtype: str, shape: tuple[int, ...]) -> Tensor:
+def _state(c: Checker, position: int, what: str, dtype: str, shape: tuple[int, ...]) -> Tensor:
     tensor = c.input(position)
     c.require(tensor.variable, f"the {what} '{tensor.label}' is not kept between calls")
     c.require(tensor.dtype == dtype, f"the {what} '{tensor.label}' is {tensor.dtype}, not {dtype}")
@@ -39,7 +34,7 @@ def _state(c: _Checker, position: int, what: str, dtype: str, shape: tuple[int, 
     return tensor
 
 
-def lstm(c: _Checker) -> None:
+def lstm(c: Checker) -> None:
     """Check a fused LSTM."""
     count = len(c.operator.inputs)
     c.require(count == 24, f"{count} inputs, but 24 are expected")
@@ -109,7 +104,7 @@ def slice_box(model: Model, operator: Operator) -> tuple[tuple[int, ...], tuple[
     return tuple(begins), tuple(sizes)
 
 
-def strided_slice(c: _Checker) -> None:
+def strided_slice(c: Checker) -> None:
     """Check a slice that takes a box."""
     c.arity(4, 4)
     source = c.activation(c.input(0))

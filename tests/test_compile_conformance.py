@@ -1,95 +1,18 @@
 """Generated C against the TFLite reference kernels, on random graphs: not one differing integer."""
 
-import ctypes
-import subprocess
 from math import prod
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from numpy.typing import NDArray
 
 from edge.firmware.bench.emulator import available, run_windows
 from quantize.c99 import emit
-from quantize.c99.arena import plan
-from quantize.c99.emitter import arena_buffers, write_sources
-from quantize.c99.kernels import find_target
-from quantize.c99.lowering import lower
-from quantize.c99.shared import find_compiler
-from quantize.tflite_reader import read_model
+from tests.conformance import FAMILIES, compare, reference
 from tests.random_graphs import random_graph, random_lstm, random_slice
 from tests.tflite_maker import SAME, VALID, Maker
 
 BATCH = 100  # graphs in one library
-WINDOWS = 3  # inputs a graph
-# One target of each kernel family: on the host, instructions that it lacks are carried out in plain C.
-FAMILIES = ("generic", "cortex-m4")
-
-
-def reference(tflite: bytes, inputs: list[NDArray[np.int8]], keep: bool = True) -> list[NDArray[np.int8]]:
-    """Outputs for one input after the other; states are kept between them, or start anew."""
-    interpreter = Interpreter(
-        model_content=tflite, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
-    )
-    interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    outputs = []
-    for values in inputs:
-        interpreter.set_tensor(source["index"], values.reshape(source["shape"]))
-        interpreter.invoke()
-        if not keep:
-            interpreter.reset_all_variables()
-        outputs.append(interpreter.get_tensor(target["index"]).reshape(-1))
-    return outputs
-
-
-def build(
-    graphs: dict[str, bytes], target: str, folder: Path, *flags: str
-) -> tuple[ctypes.CDLL, dict[str, tuple[int, int, int]]]:
-    """One library of many models, and (input size, output size, arena bytes) of each."""
-    sources: set[str] = set()
-    sizes = {}
-    family = find_target(target).family
-    for name, tflite in graphs.items():
-        program = family.fit(lower(read_model(tflite, name)))
-        placed = plan(arena_buffers(program))
-        sources |= set(write_sources(program, name, folder, family, placed)[0])
-        tensors = program.model.tensors
-        sizes[name] = (
-            tensors[program.model.inputs[0]].size,
-            tensors[program.model.outputs[0]].size,
-            placed.size,
-        )
-    library = folder / "graphs.so"
-    command = [find_compiler(), "-std=c99", *flags, "-fPIC", "-shared", f"-I{folder}", "-o", str(library)]
-    subprocess.run([*command, *(str(folder / s) for s in sorted(sources))], check=True)
-    return ctypes.CDLL(str(library)), sizes
-
-
-def compare(graphs: dict[str, bytes], target: str, folder: Path) -> None:
-    library, sizes = build(graphs, target, folder, "-O1")
-    different = []
-    for number, (name, tflite) in enumerate(graphs.items()):
-        input_size, output_size, arena_size = sizes[name]
-        rng = np.random.default_rng(number)
-        inputs = [rng.integers(-128, 128, input_size, np.int8) for _ in range(WINDOWS)]
-        inputs += [np.full(input_size, value, np.int8) for value in (-128, 127)]
-        state = np.full(arena_size // 8 + 1, 0xA5A5A5A5A5A5A5A5, np.uint64)
-        getattr(library, f"{name}_reset")(ctypes.c_void_p(state.ctypes.data))
-        for values, expected in zip(inputs, reference(tflite, inputs), strict=True):
-            output = np.zeros(output_size, np.int8)
-            getattr(library, f"{name}_run")(
-                *(ctypes.c_void_p(a.ctypes.data) for a in (state, values, output))
-            )
-            if not np.array_equal(output, expected):
-                names = [o.name for o in read_model(tflite).operators]
-                worst = np.abs(output.astype(int) - expected).max()
-                different.append(
-                    f"{name}: {np.sum(output != expected)} of {output_size}, up to {worst}: {names}"
-                )
-                break
-    assert not different, "\n".join(different)
 
 
 @pytest.mark.parametrize("target", FAMILIES)

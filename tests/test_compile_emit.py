@@ -16,6 +16,7 @@ from quantize.c99.arena import Buffer, plan
 from quantize.c99.kernels import CORE, TARGETS
 from quantize.c99.toolchain import CallGraph
 from tests.random_graphs import random_graph, random_lstm
+from tests.random_operators import OPERATORS, random_operators
 from tests.tflite_maker import Maker
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror")
@@ -51,6 +52,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("sample")
     models = {f"g{seed}": random_graph(seed) for seed in (*range(8), 24)}
     models |= {"lstm": random_lstm(8), "two": two_inputs_two_outputs()}
+    models |= {name.lower(): random_operators(name, 0, 1) for name in OPERATORS}
     sources: dict[str, Path] = {}
     for target in ("generic", "cortex-m4"):
         for name, tflite in models.items():
@@ -183,7 +185,7 @@ def test_several_inputs_and_outputs(tmp_path: Path) -> None:
     interpreter.invoke()
     for details, values in zip(interpreter.get_output_details(), outputs, strict=True):
         assert np.array_equal(interpreter.get_tensor(details["index"]).reshape(-1), values)
-    with pytest.raises(InnervateError, match="2 inputs and 2 outputs"):
+    with pytest.raises(InnervateError, match="2 inputs and 2 outputs that do not pair by name"):
         build_shared(tflite)
 
 

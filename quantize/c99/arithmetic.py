@@ -137,6 +137,12 @@ def add_multipliers(
     )
 
 
+def product_multiplier(first: Tensor, second: Tensor, target: Tensor) -> Multiplier:
+    """Return both input scales / output scale of a MUL; in float32, as in the reference."""
+    product = np.float32(first.scale) * np.float32(second.scale)
+    return multiplier_of(float(product / np.float32(target.scale)))
+
+
 def gate_multiplier(source: Tensor, weights: Tensor) -> Multiplier:
     """Return input scale * weight scale / 2^-12 for a gate of an LSTM; in float32, as in the reference."""
     return multiplier_of(float(np.float32(source.scale) * np.float32(weights.scale) / np.float32(2.0**-12)))

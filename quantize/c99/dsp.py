@@ -245,7 +245,10 @@ def _lstm(step: Step) -> Step:
 
 
 def _in_place(step: Step) -> Step:
-    """ADD and SOFTMAX read each value for the last time before they write the one in its place."""
+    """What goes value by value reads each for the last time before it writes the one in its place."""
+    pairs: Any = step.parameters.get("pairs")
+    if pairs and (pairs["first_step"], pairs["second_step"]) != ((0, 0, 0, 1), (0, 0, 0, 1)):
+        return step  # one of them is repeated, and so read again
     return replace(step, lead=0)
 
 
@@ -255,9 +258,13 @@ _FIT: dict[str, Callable[[Step], Step]] = {
     "conv2d": _conv2d,
     "dense": _dense,
     "depthwise": _depthwise,
+    "lookup": _in_place,
     "lstm": _lstm,
     "max_pool": _pool,
+    "maximum": _in_place,
     "mean": _mean,
+    "minimum": _in_place,
+    "mul": _in_place,
     "softmax": _in_place,
 }
 

@@ -43,6 +43,7 @@ class Target:
 
 _WINDOWED = ("kernels/nrv_window.h", "kernels/nrv_clamp.h", "fixed.h")
 _FLAT = ("kernels/nrv_clamp.h", "fixed.h")
+_PAIRS = ("kernels/nrv_pairs.h", *_FLAT)
 _DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
 _DSP_COLUMN = ("kernels/nrv_dsp_column.h", *_DSP)
 _DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", "kernels/nrv_dsp_four.h", *_DSP_COLUMN)
@@ -56,14 +57,19 @@ def _kernel(function: str, source: str, needs: tuple[str, ...], structure: str =
 
 GENERIC = Family(
     {
-        "add": _kernel("add", "add", _FLAT),
+        "add": _kernel("add", "add", _PAIRS),
         "average_pool": _kernel("average_pool", "pool", _WINDOWED, "nrv_pool_t"),
+        "concat": _kernel("concat", "concat", ()),
         "conv2d": _kernel("conv2d", "conv2d", _WINDOWED),
         "dense": _kernel("dense", "dense", ("kernels/nrv_clamp.h", "kernels/nrv_scale.h")),
         "depthwise": _kernel("depthwise", "depthwise", _WINDOWED),
+        "lookup": _kernel("lookup", "lookup", ()),
         "lstm": _kernel("lstm", "lstm", ("kernels/nrv_lstm_cell.h", *_FLAT)),
         "max_pool": _kernel("max_pool", "pool", _WINDOWED, "nrv_pool_t"),
+        "maximum": _kernel("maximum", "extremum", ("kernels/nrv_pairs.h",), "nrv_extremum_t"),
         "mean": _kernel("mean", "mean", _FLAT),
+        "minimum": _kernel("minimum", "extremum", ("kernels/nrv_pairs.h",), "nrv_extremum_t"),
+        "mul": _kernel("mul", "mul", _PAIRS),
         "pad": _kernel("pad", "pad", ()),
         "slice": _kernel("slice", "slice", ()),
         "softmax": _kernel("softmax", "softmax", _FLAT),

@@ -14,9 +14,11 @@ from quantize.c99 import arithmetic
 from quantize.c99.arithmetic import Multiplier
 from quantize.c99.context import Context
 from quantize.c99.lowering_lstm import lower_lstm
+from quantize.c99.lowering_moves import lower_concatenation
+from quantize.c99.lowering_pairs import lower_add, lower_extremum, lower_mul
+from quantize.c99.lowering_tables import lower_squashing
 from quantize.c99.program import Program, Step, Value
 from quantize.tflite_model import (
-    AddOptions,
     ConvOptions,
     DenseOptions,
     Model,
@@ -282,32 +284,6 @@ def _pad(c: Context) -> Step:
     )
 
 
-def _add(c: Context) -> Step:
-    first, second = c.inputs
-    options = c.operator.options
-    assert isinstance(options, AddOptions)
-    to_common = arithmetic.add_multipliers(first, second, c.output)
-    act_min, act_max = arithmetic.activation_range(options.activation, c.output)
-    return Step(
-        c.operator,
-        "add",
-        {
-            "count": c.output.size,
-            "zero": (first.zero_point, second.zero_point),
-            "multiplier": tuple(m.value for m in to_common[:2]),
-            "shift": tuple(m.shift for m in to_common[:2]),
-            "output_multiplier": to_common[2].value,
-            "output_shift": to_common[2].shift,
-            "output_zero": c.output.zero_point,
-            "act_min": act_min,
-            "act_max": act_max,
-        },
-        (first.index, second.index),
-        c.output.index,
-        accumulator_bound=c.prove(255 << 21, 0),
-    )
-
-
 def _strided_slice(c: Context) -> Step:
     source = c.inputs[0]
     begin, size = slice_box(c.model, c.operator)
@@ -326,16 +302,23 @@ def _strided_slice(c: Context) -> Step:
 
 
 _LOWER: dict[str, Callable[[Context], Step]] = {
-    "ADD": _add,
+    "ADD": lower_add,
     "AVERAGE_POOL_2D": _pool_2d,
+    "CONCATENATION": lower_concatenation,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "FULLY_CONNECTED": _fully_connected,
+    "LOGISTIC": lower_squashing,
+    "MAXIMUM": lower_extremum,
     "MAX_POOL_2D": _pool_2d,
     "MEAN": _mean,
+    "MINIMUM": lower_extremum,
+    "MUL": lower_mul,
     "PAD": _pad,
     "SOFTMAX": _softmax,
     "STRIDED_SLICE": _strided_slice,
+    "SUB": lower_add,
+    "TANH": lower_squashing,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lower_lstm,
 }
 

@@ -23,7 +23,10 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One call `nrv_KERNEL(&parameters, inputs..., output[, scratch], states...)`."""
+    """One call `nrv_KERNEL(&parameters, inputs..., output[, scratch], states...)`.
+
+    An input may be a constant of the file. `lists_inputs`: the inputs are given as one array of pointers.
+    """
 
     operator: Operator
     kernel: str
@@ -37,6 +40,7 @@ class Step:
     takes_scratch: bool = False
     scratch: int = 0  # bytes
     states: tuple[State, ...] = ()
+    lists_inputs: bool = False
     # The output may start this many bytes below each input, or further below; None: it must not overlap them.
     lead: int | None = None
 

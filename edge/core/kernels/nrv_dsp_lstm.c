@@ -31,10 +31,10 @@ static void sum_gates(const nrv_dsp_lstm_t *p, const nrv_columns_t *x, int16_t *
         for (int32_t left = l->units; left > 0; left -= 2) {
             const nrv_two_sums_t a = nrv_dot_two(&w, x->input, x->input_groups);
             const nrv_two_sums_t b = nrv_dot_two(&w, x->hidden, x->hidden_groups);
-            *gates++ = (int16_t)nrv_sat16(nrv_sat16(to_gate(a.a, multiplier, right, half)) +
+            *gates++ = (int16_t)nrv_clip16(nrv_clip16(to_gate(a.a, multiplier, right, half)) +
                                           to_gate(b.a, recurrent_multiplier, recurrent_right, recurrent_half));
             if (left > 1) {
-                *gates++ = (int16_t)nrv_sat16(nrv_sat16(to_gate(a.b, multiplier, right, half)) +
+                *gates++ = (int16_t)nrv_clip16(nrv_clip16(to_gate(a.b, multiplier, right, half)) +
                                               to_gate(b.b, recurrent_multiplier, recurrent_right, recurrent_half));
             }
         }

@@ -21,11 +21,11 @@ static void step(const nrv_lstm_t *p, const int8_t *input, int16_t *gates, int8_
     for (int32_t gate = 0; gate < 4; gate++) {
         for (int32_t unit = 0; unit < p->units; unit++) {
             const int32_t row = gate * p->units + unit;
-            const int32_t from_input = nrv_sat16(
+            const int32_t from_input = nrv_clip16(
                 gate_sum(weights, input, p->inputs, p->bias[row], p->multiplier[gate], p->shift[gate]));
             const int32_t from_hidden = gate_sum(recurrent, hidden, p->units, p->recurrent_bias[row],
                                                  p->recurrent_multiplier[gate], p->recurrent_shift[gate]);
-            gates[row] = (int16_t)nrv_sat16(from_input + from_hidden);
+            gates[row] = (int16_t)nrv_clip16(from_input + from_hidden);
             weights += p->inputs;
             recurrent += p->units;
         }

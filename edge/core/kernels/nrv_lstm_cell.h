@@ -10,7 +10,7 @@
 #include "nrv_clamp.h"
 #include "nrv_lstm.h"
 
-static inline int32_t nrv_sat16(int32_t x)
+static inline int32_t nrv_clip16(int32_t x)
 {
 #if defined(__ARM_FEATURE_SAT) && defined(__GNUC__)
     __asm__("ssat %0, #16, %1" : "=r"(x) : "r"(x));
@@ -107,7 +107,7 @@ static inline int32_t nrv_sigmoid15(int32_t x, const int16_t *last_quarter)
     if (x == 0) {
         return 1 << 14;
     }
-    const int32_t size = nrv_sat16(2 * nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, 3, last_quarter)));
+    const int32_t size = nrv_clip16(2 * nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, 3, last_quarter)));
     return x > 0 ? size : INT16_MAX - size;
 }
 
@@ -119,7 +119,7 @@ static inline int32_t nrv_tanh15(int32_t x, int32_t bits, const int16_t *last_qu
     }
     /* Twice x is the same integer with one integer bit more. */
     const int32_t reciprocal = nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, bits + 1, last_quarter));
-    const int32_t size = nrv_sat16(4 * (reciprocal - (1 << 13)));
+    const int32_t size = nrv_clip16(4 * (reciprocal - (1 << 13)));
     return x > 0 ? size : -size;
 }
 
@@ -132,7 +132,7 @@ static inline int16_t nrv_lstm_cell(const nrv_lstm_t *p, const int32_t gates[4],
     const int32_t output = nrv_sigmoid15(gates[3], last_quarter);
     const int32_t kept = nrv_rounded_shift(forget * cell, 15);
     const int32_t added = input * nrv_tanh15(gates[2], 3, last_quarter);
-    int32_t next = nrv_sat16(kept + nrv_rounded_shift(added, 15 + p->cell_bits));
+    int32_t next = nrv_clip16(kept + nrv_rounded_shift(added, 15 + p->cell_bits));
     next = next > p->cell_clip ? p->cell_clip : next < -p->cell_clip ? -p->cell_clip : next;
     const int32_t shown = output * nrv_tanh15(next, p->cell_bits, last_quarter);
     *hidden = nrv_clamp8(nrv_requantize(shown, p->hidden_multiplier, p->hidden_shift) + p->hidden_zero, INT8_MIN,
