@@ -1,0 +1,1 @@
+"""Models from elsewhere: Keras, SavedModel and any int8 `.tflite` file."""
