@@ -11,8 +11,7 @@ from typing import Final
 import torch
 
 from quantize.c99.arithmetic import multiplier_of
-from quantize.c99.tables import _exp as exp_of_negative
-from quantize.c99.tables import requantized
+from quantize.c99.tables import exp_of_negative, requantized
 from quantize.lstm.rounding import straight_through
 
 PROBABILITY_SCALE: Final = 1 / 256

@@ -41,7 +41,7 @@ def _raised(x: int, exponent: int) -> int:
     return min(max(x << exponent, _INT32_MIN), _INT32_MAX)
 
 
-def _exp(a: int, bits: int) -> int:
+def exp_of_negative(a: int, bits: int) -> int:
     """Return e^a as Q0.31 of a <= 0 with so many integer bits."""
     if a == 0:
         return _INT32_MAX
@@ -72,7 +72,7 @@ def _logistic(x: int) -> int:
     """Return the sigmoid as Q0.8 of Q4.27."""
     if x == 0:
         return 1 << 7
-    size = _raised(_twice_reciprocal(_exp(-abs(x), _INPUT_BITS)), 1)
+    size = _raised(_twice_reciprocal(exp_of_negative(-abs(x), _INPUT_BITS)), 1)
     return divided(size if x > 0 else _INT32_MAX - size, 23)
 
 
@@ -81,7 +81,7 @@ def _tanh(x: int) -> int:
     if x == 0:
         return 0
     # Twice x is the same integer with one integer bit more.
-    size = _raised(_twice_reciprocal(_exp(-abs(x), _INPUT_BITS + 1)) - (1 << 29), 2)
+    size = _raised(_twice_reciprocal(exp_of_negative(-abs(x), _INPUT_BITS + 1)) - (1 << 29), 2)
     return divided(size if x > 0 else -size, 24)
 
 
