@@ -30,6 +30,19 @@ def read_graph(model: QuantNetwork) -> QuantGraph:
     Raises:
         InnervateError: a scale that is not finite and positive, or a channel that could overflow int32.
     """
+    graph, inputs = read_layers(model)
+    logits = graph.tensors[-1]
+    graph.add(Tensor("probabilities", logits.shape, SOFTMAX_SCALE, SOFTMAX_ZERO_POINT))
+    graph.layers.append(QuantLayer("softmax", "softmax", (len(graph.tensors) - 2,), len(graph.tensors) - 1))
+    return QuantGraph(tuple(graph.tensors), tuple(graph.layers), inputs)
+
+
+def read_layers(model: QuantNetwork) -> tuple[GraphBuilder, tuple[int, ...]]:
+    """Read the integers of a calibrated network's layers: what ends in its output, and the inputs.
+
+    Raises:
+        InnervateError: as `read_graph`.
+    """
     model.eval()
     network = model.network
     context = torch.zeros(1, network.context) if network.context else None
@@ -37,11 +50,7 @@ def read_graph(model: QuantNetwork) -> QuantGraph:
         values = model.values(torch.zeros(1, *network.input_shape), context)
     reading = _Reading(model, values)
     reading.run()
-    graph = reading.graph
-    logits = graph.tensors[-1]
-    graph.add(Tensor("probabilities", logits.shape, SOFTMAX_SCALE, SOFTMAX_ZERO_POINT))
-    graph.layers.append(QuantLayer("softmax", "softmax", (len(graph.tensors) - 2,), len(graph.tensors) - 1))
-    return QuantGraph(tuple(graph.tensors), tuple(graph.layers), reading.inputs)
+    return reading.graph, reading.inputs
 
 
 class _Reading:
