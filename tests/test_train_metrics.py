@@ -1,16 +1,18 @@
 """Figures against scikit-learn, published examples and plain loops."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 from edge.decision import DecisionRule
 from tests.test_train_windows import plain_path, window_set
-from train.baseline import features, predict_floor
+from train.baseline import band_powers, predict_floor, time_domain
 from train.delay import budget
 from train.metrics import bootstrap_mean, score, wilson
 
@@ -76,7 +78,7 @@ def test_bootstrap_agrees_with_the_normal_law() -> None:
 
 def test_features_are_those_of_the_definition() -> None:
     x = np.random.default_rng(2).integers(-128, 128, (3, 20, 2)).astype(np.int8)
-    found = features(x)
+    found = time_domain(x)
     for n in range(3):
         for c in range(2):
             w = [int(value) for value in x[n, :, c]]
@@ -94,18 +96,24 @@ def test_features_are_those_of_the_definition() -> None:
             np.testing.assert_allclose(found[n, c::2], expected, rtol=1e-5)
 
 
+def test_band_powers_are_those_of_the_periodogram() -> None:
+    x = np.random.default_rng(2).integers(-128, 128, (3, 251, 2)).astype(np.int8)
+    found = band_powers(x, 80.0)  # half the rate cuts the last band
+    frequency, density = scipy.signal.periodogram(x.astype(float), 80.0, "hann", axis=1)
+    for band, (low, high) in enumerate([(0.5, 4), (4, 8), (8, 13), (13, 30), (30, 45)]):
+        inside = (frequency >= low) & (frequency < high)
+        power = density[:, inside].sum(axis=1) * 80 / 251  # times the width of a bin
+        np.testing.assert_allclose(found[:, 2 * band : 2 * band + 2], np.log(power), atol=2e-4)
+    assert np.isfinite(band_powers(np.zeros((1, 250, 1), np.int8), 80.0)).all()
+    assert band_powers(x[:, :100], 40.0).shape == (3, 8)  # 20 Hz and above are not there
+
+
 def test_floor_per_subject_uses_only_the_subjects_own_windows() -> None:
     rng = np.random.default_rng(0)
     windows = window_set([(s, f"{s}/1", n, n % 2) for s in "ab" for n in range(60)])
     loud = np.where((windows.y == 1) ^ (windows.subject == "b"), 90, 10)  # b's classes are swapped
     x = np.clip(rng.normal(0, 1, windows.x.shape) * loud[:, None, None], -128, 127).astype(np.int8)
-    windows = type(windows)(
-        x,
-        *(
-            getattr(windows, name)
-            for name in ("y", "recording", "subject", "session", "segment", "end_index")
-        ),
-    )
+    windows = replace(windows, x=x)
     own = predict_floor(windows, windows, per_subject=True)
     common = predict_floor(windows, windows, per_subject=False)
     assert (own == windows.y).mean() > 0.9
