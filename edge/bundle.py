@@ -1,7 +1,7 @@
 """The bundle (`.nrv`): the one thing handed from host to device, bench and fleet.
 
 A zip of five members: `manifest.json` (format and the SHA-256 of the others), `pipeline.json` (signal path,
-labels, decision rule, the model's input and output), `model.tflite`, `golden.npz` (the expected integers of
+labels, decision rule, the model's inputs and outputs), `model.tflite`, `golden.npz` (the expected integers of
 every stage) and `card.json` (data, split, metrics, intended use, limits). Reading one checks everything
 before any of it is used.
 """
@@ -17,13 +17,14 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from edge.archive import pack, unpack
+from edge.context import SCALE, ContextField, check_fields
 from edge.decision import DecisionRule
 from edge.errors import InnervateError
 from edge.golden import Golden
 from edge.model_file import ModelIo, read_io
 from edge.signal_path import SignalPath
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 MAX_BYTES: Final = 64 << 20
 MANIFEST, PIPELINE, MODEL, GOLDEN, CARD = (
     "manifest.json",
@@ -44,7 +45,10 @@ class PipelineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         labels: name of each class, in the order of the model's outputs.
         signal_path: from counts to windows.
         rule: from outputs to decisions.
-        model: what the model's file says of its input and output.
+        model: what the model's file says of its inputs and outputs.
+        keeps_state: whether a recurrent model's state goes on from window to window; False: every window
+            starts at rest.
+        context: facts of the person that the model takes, in its order.
     """
 
     task: str
@@ -52,6 +56,53 @@ class PipelineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signal_path: SignalPath
     rule: DecisionRule
     model: ModelIo
+    keeps_state: bool = False
+    context: tuple[ContextField, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Runs of the model's file that a window takes."""
+        return self.model.steps(self.signal_path.model_shape[0])
+
+    def validate(self) -> None:
+        """Check that path, labels, rule, model and context fit each other.
+
+        Raises:
+            InnervateError: they do not.
+        """
+        path, model = self.signal_path, self.model
+        path.validate()
+        self.rule.validate()
+        check_fields(self.context)
+        rows, columns = path.model_shape
+        _demand(
+            all(self.labels) and len(set(self.labels)) == len(self.labels),
+            "labels must differ and not be empty",
+        )
+        _demand(
+            self.steps > 0 and (model.channels, model.classes) == (columns, len(self.labels)),
+            f"windows of {rows} samples x {columns} channels and {len(self.labels)} labels, model of "
+            f"{model.chunk} x {model.channels} and {model.classes}",
+        )
+        _demand(
+            not self.keeps_state or path.hop == path.window,
+            f"the state is kept from window to window, but a window of {path.window} samples comes every "
+            f"{path.hop}",
+        )
+        _demand(
+            len(self.context) == model.context,
+            f"{len(self.context)} context fields for a model that takes {model.context}",
+        )
+        _demand(
+            (model.context_scale, model.context_zero_point) == (SCALE, 0),
+            f"a context of scale {model.context_scale:g} and zero point {model.context_zero_point}, not "
+            f"{SCALE:g} and 0",
+        )
+
+
+def _demand(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise InnervateError(otherwise, PIPELINE, _REMEDY)
 
 
 class _Version(msgspec.Struct):
@@ -200,32 +251,25 @@ class Bundle:
 
     def _check(self, where: str) -> None:
         """Check that the parts fit each other."""
-        path, labels, spec = self.signal_path, self.labels, self.pipeline.model
+        spec, golden = self.pipeline, self.golden
+        path = spec.signal_path
         try:
-            path.validate()
-            self.rule.validate()
+            spec.validate()
         except InnervateError as error:
             raise InnervateError(error.what, f"{where}: {PIPELINE}", _REMEDY) from error
-        shape = (path.window, len(path.outputs))
-        golden = self.golden
-        if not all(labels) or len(set(labels)) != len(labels):
-            raise InnervateError("labels must differ and not be empty", f"{where}: {PIPELINE}", _REMEDY)
-        if read_io(self.model, f"{where}: {MODEL}") != spec:
+        if read_io(self.model, f"{where}: {MODEL}") != spec.model:
             raise InnervateError(
-                f"the model's input, output or scales are not as {PIPELINE} says",
+                f"the model's inputs, outputs or scales are not as {PIPELINE} says",
                 f"{where}: {MODEL}",
                 _REMEDY,
             )
-        if (spec.window, spec.channels, spec.classes) != (*shape, len(labels)):
-            raise InnervateError(
-                f"windows of {shape[0]} samples x {shape[1]} channels and {len(labels)} labels, model of "
-                f"{spec.window} x {spec.channels} and {spec.classes}",
-                f"{where}: {PIPELINE}",
-                _REMEDY,
-            )
-        counts, filtered = golden.counts, -(-len(golden.counts) // path.decimation)
-        got = (counts.shape[1], len(golden.filtered), *golden.windows.shape[1:], golden.outputs.shape[1])
-        if got != (len(path.channels), filtered, *shape, len(labels)):
+        filtered = -(-len(golden.counts) // path.decimation), len(path.outputs)
+        got = (golden.counts.shape[1], golden.filtered.shape, golden.windows.shape[1:])
+        wanted = (len(path.channels), filtered, path.model_shape)
+        if got != wanted or (golden.outputs.shape[1], len(golden.context)) != (
+            len(self.labels),
+            len(spec.context),
+        ):
             raise InnervateError(
                 "the golden vectors are of another signal path or model", f"{where}: {GOLDEN}", _REMEDY
             )

@@ -1,4 +1,4 @@
-"""What is known of a person beside the signal (age, sex), as the int8 vector that a model takes with a window.
+"""What is known of a person beside the signal (age, sex): the int8 vector that a model takes with a window.
 
 The vector is in deviations from the mean of the training recordings, a 32nd a step: 0 is the mean, and what
 stands for anything unknown.

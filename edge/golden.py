@@ -28,7 +28,8 @@ class Golden:
     Attributes:
         counts: int32 [T, C], raw.
         filtered: int32 [F, O], after the stages of the path, which may mix and decimate.
-        windows: int8 [W, window, O], as the model eats them.
+        windows: int8 [W, rows, columns], as the model eats them (`SignalPath.model_shape`).
+        context: int8 [F], what the model was told of the person; F is 0 where it takes none.
         outputs: int8 [W, K], what `kernels` made of them.
         window_end: int64 [W], sample index of each window's last sample.
         decision_label: uint8 [D], 255 where there is no decision.
@@ -41,6 +42,7 @@ class Golden:
     counts: NDArray[np.int32]
     filtered: NDArray[np.int32]
     windows: NDArray[np.int8]
+    context: NDArray[np.int8]
     outputs: NDArray[np.int8]
     window_end: NDArray[np.int64]
     decision_label: NDArray[np.uint8]
@@ -96,13 +98,15 @@ class Golden:
         if self.counts.ndim != 2 or self.windows.ndim != 3 or self.outputs.ndim != 2:
             return {"counts": (np.int32, (0, 0))}
         samples, channels = self.counts.shape
-        windows, length, outputs = self.windows.shape
-        filtered = len(self.filtered) if self.filtered.ndim == 2 else 0
+        windows, rows, columns = self.windows.shape
+        filtered = self.filtered.shape if self.filtered.ndim == 2 else (0, 0)
+        context = len(self.context) if self.context.ndim == 1 else 0
         decisions = len(self.decision_label) if self.decision_label.ndim == 1 else 0
         return {
             "counts": (np.int32, (samples, channels)),
-            "filtered": (np.int32, (filtered, outputs)),
-            "windows": (np.int8, (windows, length, outputs)),
+            "filtered": (np.int32, filtered),
+            "windows": (np.int8, (windows, rows, columns)),
+            "context": (np.int8, (context,)),
             "outputs": (np.int8, (windows, self.outputs.shape[1])),
             "window_end": (np.int64, (windows,)),
             "decision_label": (np.uint8, (decisions,)),

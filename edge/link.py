@@ -1,6 +1,7 @@
 """The host's side of the serial link: handshake, samples in, decisions and traces out, status."""
 
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from edge.messages import (
     Reset,
     RunModel,
     Samples,
+    SetContext,
     Stall,
     Start,
     Status,
@@ -57,7 +59,7 @@ class Traced:
     """Integers of one stage as the device computed them.
 
     ``filtered``: int32 ``[n, outputs]``, the first from sample ``index``. ``window``: int8
-    ``[window, outputs]``, and ``output``: int8 ``[labels]``, of window ``index``.
+    ``[rows, columns]`` as the model eats it, and ``output``: int8 ``[labels]``, of window ``index``.
     """
 
     stage: Literal["filtered", "window", "output"]
@@ -124,7 +126,8 @@ class Link:
                 self.device.url,
                 "Build the firmware from this bundle, or give the bundle it was built from",
             )
-        if 0 in (info.channels, info.outputs, info.window, info.hop, info.labels, info.tick_hz):
+        sizes = (info.channels, info.outputs, info.window, info.hop, info.rows, info.columns, info.labels)
+        if 0 in (*sizes, info.tick_hz):
             raise self._nonsense("it has no channels, window, hop, labels or clock")
         self.info = info
         return info
@@ -184,7 +187,9 @@ class Link:
                 yield from self.events(message)
 
     def run_model(self, window: NDArray[np.int8]) -> tuple[NDArray[np.int8], int]:
-        """Run the model alone on an int8 window [window, channels]; ends a stream.
+        """Run the model alone on an int8 window [rows, columns]; ends a stream.
+
+        A state that the bundle keeps from window to window goes on; :meth:`start` resets it.
 
         Returns:
             the int8 output [labels] and the ticks (``Info.tick_hz``) that it took.
@@ -193,10 +198,10 @@ class Link:
             InnervateError: the window has another shape than the model's, or no answer.
         """
         info = self.known()
-        if window.dtype != np.int8 or window.shape != (info.window, info.outputs):
+        if window.dtype != np.int8 or window.shape != (info.rows, info.columns):
             raise InnervateError(
                 f"a window of {window.dtype} {window.shape} where the model eats int8 "
-                f"{(info.window, info.outputs)}",
+                f"{(info.rows, info.columns)}",
                 self.device.url,
                 "Take the window from the signal path of the same bundle",
             )
@@ -227,6 +232,26 @@ class Link:
     ) -> Calibration:
         """Have the device calibrate itself: :func:`edge.device_calibration.calibrate`."""
         return device_calibration.calibrate(self, path, rest, mvc, headroom, gathered)
+
+    def set_context(self, context: NDArray[np.int8]) -> None:
+        """Tell the model of the wearer until the device restarts, also in the middle of a stream.
+
+        Args:
+            context: int8 [Info.context], as :func:`edge.context.quantize` makes it.
+
+        Raises:
+            InnervateError: not int8, the device refuses a vector of this size, or it holds another then.
+        """
+        if context.dtype != np.int8:
+            raise InnervateError(
+                f"a context of {context.dtype}, not int8",
+                self.device.url,
+                "Make it with edge.context.quantize",
+            )
+        data = context.tobytes()
+        self.confirm(self.send(SetContext(data)))
+        if self.status().context_crc != zlib.crc32(data):
+            raise self._nonsense("its context is not the one it was told")
 
     def status(self) -> Status:
         """Return the device's counters."""
@@ -302,9 +327,9 @@ class Link:
                 values = np.frombuffer(message.data, "<i4").reshape(-1, info.outputs)
                 yield Traced("filtered", message.index, values)
             case TraceWindow():
-                _append(self._pieces, message.offset, message.data, info.window * info.outputs)
-                if len(self._pieces) == info.window * info.outputs:
-                    whole = np.frombuffer(bytes(self._pieces), np.int8).reshape(info.window, info.outputs)
+                _append(self._pieces, message.offset, message.data, info.rows * info.columns)
+                if len(self._pieces) == info.rows * info.columns:
+                    whole = np.frombuffer(bytes(self._pieces), np.int8).reshape(info.rows, info.columns)
                     yield Traced("window", message.window_index, whole)
             case TraceOutput():
                 _append(self._pieces, message.offset, message.data, info.labels)
@@ -367,6 +392,12 @@ class Link:
             return device_calibration.refusal(self.device.url)
         if message.code == ErrorCode.NOT_STORED:
             return not_stored(self.device.url)
+        if message.code == ErrorCode.WRONG_CONTEXT:
+            return InnervateError(
+                f"the device takes a context of {self.known().context} values, not of another number",
+                self.device.url,
+                "Give the context of the bundle it was built from",
+            )
         name = ErrorCode(message.code).name if message.code in set(ErrorCode) else f"code {message.code}"
         return InnervateError(
             f"the device refused a message: {name.lower().replace('_', ' ')}",

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from edge.bundle import Bundle
 from edge.calibration import HEADROOM, Calibration, Calibrator
 from edge.chain import Chain, Event
+from edge.context import vector
 from edge.decision import Decision
 from edge.engines import Engine
 from edge.errors import InnervateError
@@ -20,25 +22,42 @@ class Pipeline:
 
     Args:
         bundle: signal path, labels and decision rule.
-        engine: runs the bundle's model.
+        engine: runs the bundle's model, for this pipeline alone where the bundle keeps its state.
         calibration: the wearer's scale instead of the trained one; None for the trained.
+        context: what is known of the wearer, by name and in each field's unit, or int8 [F] as
+            `edge.context.quantize` gives it; what is not given counts as the mean.
 
     Raises:
-        InnervateError: the engine runs a model of another shape, or the calibration is another bundle's.
+        InnervateError: the engine runs a model of another shape or treats its state in another way than the
+            bundle says, the calibration is another bundle's, or the context does not fit the bundle's fields.
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine, calibration: Calibration | None = None) -> None:
-        path = bundle.signal_path
-        channels = len(path.outputs)
-        wanted = path.window * channels, channels, len(bundle.labels)
-        if (math.prod(engine.input_shape), engine.input_shape[-1], engine.output_size) != wanted:
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        calibration: Calibration | None = None,
+        context: Mapping[str, float | None] | NDArray[np.int8] | None = None,
+    ) -> None:
+        spec = bundle.pipeline
+        rows, columns = bundle.signal_path.model_shape
+        got = math.prod(engine.input_shape), engine.input_shape[-1], engine.context_size, engine.output_size
+        if got != (spec.model.chunk * columns, columns, len(spec.context), len(bundle.labels)):
             raise InnervateError(
                 f"the engine's model takes {engine.input_shape} and gives {engine.output_size} values, "
-                f"the bundle needs {path.window} x {channels} and {len(bundle.labels)}",
+                f"the bundle needs {rows} x {columns} and {len(bundle.labels)}",
                 engine.name,
                 "Make the engine from the bundle's own model",
             )
+        if engine.keeps_state != spec.keeps_state:
+            raise InnervateError(
+                f"the engine keeps its state {'' if engine.keeps_state else 'not '}from window to window, "
+                f"the bundle {'does' if spec.keeps_state else 'does not'}",
+                engine.name,
+                f"Make the engine with keeps_state={spec.keeps_state}",
+            )
         self.bundle, self.engine = bundle, engine
+        self.tell(context)
         self.use(calibration)
 
     @property
@@ -72,10 +91,11 @@ class Pipeline:
         decisions: list[Decision] = []
         for event in self._chain.feed(samples, first_index, lead_off):
             if event & Event.GAP:
+                self.engine.reset()
                 decisions.append(self._chain.gap())
             if event & Event.WINDOW:
                 start = time.perf_counter_ns()
-                output = self.engine.run(self._chain.window)
+                output = self.engine.run(self._chain.window, self._context)
                 elapsed_us = (time.perf_counter_ns() - start) / 1000
                 decisions.append(self._chain.decide(output, elapsed_us))
         return decisions
@@ -108,14 +128,24 @@ class Pipeline:
             path = calibration.applied_to(path, self.bundle.hash)
         self._chain = Chain(path, self.bundle.rule, len(self.bundle.labels))
         self.calibration = calibration
+        self.engine.reset()
+
+    def tell(self, context: Mapping[str, float | None] | NDArray[np.int8] | None) -> None:
+        """Tell the model of another wearer, from the next window on; as the argument of the constructor.
+
+        Raises:
+            InnervateError: it does not fit the bundle's fields; what was told before stays.
+        """
+        self._context = vector(self.bundle.pipeline.context, context)
 
     def stale(self) -> Decision:
         """Say that no samples came in time: votes are cleared, and there is no decision."""
         return self._chain.stale()
 
     def reset(self) -> None:
-        """Return to the start: filters, window, votes and counters."""
+        """Return to the start: filters, window, votes, counters and the model's state."""
         self._chain.reset()
+        self.engine.reset()
 
     def _samples(self, counts: ArrayLike) -> NDArray[np.integer[Any]]:
         samples = np.asarray(counts)

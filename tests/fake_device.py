@@ -22,7 +22,9 @@ from edge.messages import (
     Status,
 )
 
-INFO = Info(PROTOCOL, "0.1.0", bytes(16), bytes(range(32)), "fake", 4, 4, 40, 20, 3, 1024, 1_000_000)
+INFO = Info(
+    PROTOCOL, "0.1.0", bytes(16), bytes(range(32)), "fake", 4, 4, 40, 20, 40, 4, 0, 3, 1024, 1_000_000
+)
 
 Reply = Callable[["FakeDevice", int, wire.Message], None]
 

@@ -262,7 +262,7 @@ def test_golden_vectors_of_another_path_are_refused(bundle: Bundle) -> None:
     for change, word in (
         ({"outputs": golden.outputs[:, :-1]}, "another signal path or model"),
         ({"filtered": golden.filtered[1:]}, "another signal path or model"),
-        ({"filtered": golden.filtered[:, 1:]}, "filtered"),
+        ({"filtered": golden.filtered[:, 1:]}, "another signal path or model"),
         ({"windows": golden.windows.astype(np.int16)}, "windows"),
         ({"window_end": golden.window_end[::-1].copy()}, "window_end"),
         ({"window_end": golden.window_end + 10_000}, "window_end"),
@@ -287,7 +287,7 @@ def test_the_models_ends_are_read_from_the_file(bundle: Bundle) -> None:
     interpreter = litert.Interpreter(model_content=bundle.model)
     source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     io_read = read_io(bundle.model)
-    assert (1, 1, io_read.window, io_read.channels) == tuple(source["shape"])
+    assert (1, 1, io_read.chunk, io_read.channels) == tuple(source["shape"])
     assert (io_read.input_scale, io_read.input_zero_point) == source["quantization"]
     assert (io_read.output_scale, io_read.output_zero_point) == result["quantization"]
     assert io_read.classes == CLASSES

@@ -61,7 +61,10 @@ def test_model_of_another_shape(tmp_path: Path) -> None:
     bundle = tiny_bundle()
     write_model(bundle.model, tmp_path / "model")
     longer = altered_path(bundle.signal_path, window=60)
-    other = replace(bundle, pipeline=msgspec.structs.replace(bundle.pipeline, signal_path=longer))
+    model = msgspec.structs.replace(bundle.pipeline.model, chunk=60)
+    other = replace(
+        bundle, pipeline=msgspec.structs.replace(bundle.pipeline, signal_path=longer, model=model)
+    )
     with pytest.raises(InnervateError, match="other sizes than the bundle"):
         build(other, "host", tmp_path / "model", tmp_path / "out" / "fw")
     assert not (tmp_path / "out").exists()

@@ -25,6 +25,7 @@ from edge import frames, link, wire
 from edge.decision import Decision
 from edge.device import Device, open_device
 from edge.errors import InnervateError
+from edge.firmware.config import MAX_CHANNELS
 from edge.link import Link, Traced, pack_samples
 from edge.messages import (
     PROTOCOL,
@@ -281,7 +282,13 @@ def plain_counts(message: Samples, channels: int) -> NDArray[np.int32]:
     return np.array(values, np.int64).reshape(-1, channels).astype(np.int32)
 
 
-@given(st.data(), st.integers(1, 58), st.integers(1, 300), st.integers(0, 31), st.integers(0, 2**32 - 1))
+@given(
+    st.data(),
+    st.integers(1, MAX_CHANNELS),
+    st.integers(1, 300),
+    st.integers(0, 31),
+    st.integers(0, 2**32 - 1),
+)
 def test_packing_loses_nothing(data: st.DataObject, channels: int, chunk: int, bits: int, first: int) -> None:
     values = st.integers(-(1 << bits), (1 << bits) - 1)
     rows = data.draw(st.lists(st.lists(values, min_size=channels, max_size=channels), min_size=1, max_size=8))

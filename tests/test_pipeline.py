@@ -164,10 +164,14 @@ def test_an_engine_of_another_model_is_refused(bundle: Bundle) -> None:
     class Other:
         name = "other"
         input_shape = (1, 1, WINDOW, CHANNELS + 1)
-        output_size = CLASSES
+        has_steps, keeps_state = False, False
+        context_size, output_size = 0, CLASSES
 
-        def run(self, window: NDArray[np.int8]) -> NDArray[np.int8]:
+        def run(self, window: NDArray[np.int8], context: NDArray[np.int8] | None = None) -> NDArray[np.int8]:
             return window
+
+        def reset(self) -> None:
+            pass
 
     with pytest.raises(InnervateError, match=f"needs {WINDOW} x {CHANNELS}"):
         Pipeline(bundle, Other())

@@ -91,14 +91,14 @@ def make_golden(path: SignalPath, rule: DecisionRule, model: bytes, counts: NDAr
     spec = PipelineSpec("tiny", ("rest", "open", "close"), path, rule, read_io(model))
     blank = Golden(
         counts, PathRunner(path).filter(counts), windows,
-        np.stack([engine.run(window) for window in windows]), ends,
+        np.zeros(0, np.int8), np.stack([engine.run(window) for window in windows]), ends,
         empty.astype(np.uint8), empty.astype(np.uint8), empty.astype(np.uint16), empty.astype(np.uint32),
         engine.name,
     )  # fmt: skip
     decisions = Pipeline(Bundle.make(spec, model, blank, {}), engine).push(counts)
     labels = [NO_LABEL if d.label is None else d.label for d in decisions]
     return Golden(
-        blank.counts, blank.filtered, blank.windows, blank.outputs, ends,
+        blank.counts, blank.filtered, blank.windows, blank.context, blank.outputs, ends,
         np.array(labels, np.uint8),
         np.array([round(d.confidence * 256) for d in decisions], np.uint8),
         np.array([d.flags for d in decisions], np.uint16),

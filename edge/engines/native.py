@@ -1,7 +1,7 @@
 """Runs generated C that was compiled into a shared library, as `quantize.c99.build_shared` makes it.
 
-Such a library exports `nrv_native_info` and the generated functions of a model named `model`; this is the
-whole interface between the two.
+Such a library exports `nrv_native_info` and the generated functions of a model named `model`, of which
+`model_push` is called where it takes steps and else `model_run`; this is the whole interface between the two.
 """
 
 import ctypes
@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engines import flat_window
+from edge.engines import checked_context, flat_window
 from edge.errors import InnervateError
 
-# nrv_native_info: int32 {this, bytes of state, input rank, input shape ..., output rank, output shape ...}
-ABI_VERSION = 1
+# nrv_native_info: int32 {this, bytes of memory, 1 for steps, values of the context,
+# input rank, input shape ..., output rank, output shape ...}
+ABI_VERSION = 2
 _MAX_RANK = 8
 
 
@@ -23,16 +24,18 @@ class NativeEngine:
     """The `native` engine; bit-exact with the TFLite reference kernels.
 
     Every instance has its own state, so several may run side by side; one instance is for one thread.
+
+    Args:
+        library: as `quantize.c99.build_shared` makes it.
+        keeps_state: whether state goes on from window to window.
+
+    Raises:
+        InnervateError: it is missing, not a library for this machine, or not a model of this version.
     """
 
     name = "native"
 
-    def __init__(self, library: Path) -> None:
-        """Load a library.
-
-        Raises:
-            InnervateError: it is missing, not a library for this machine, or not a model of this version.
-        """
+    def __init__(self, library: Path, keeps_state: bool = False) -> None:
         where = str(library)
         rebuild = "Build it again on this machine with innervate compile"
         if not library.is_file():
@@ -40,19 +43,21 @@ class NativeEngine:
         try:
             loaded = ctypes.CDLL(str(library.resolve()))
             info = ctypes.cast(loaded.nrv_native_info, ctypes.POINTER(ctypes.c_int32))
-            self._run, self._reset = loaded.model_run, loaded.model_reset
+            self._reset = loaded.model_reset
+            self._run = loaded.model_push if info[0] == ABI_VERSION and info[2] else loaded.model_run
         except (OSError, AttributeError):
             raise InnervateError("Not a model library for this machine", where, rebuild) from None
         if info[0] != ABI_VERSION:
             raise InnervateError(f"Model library of version {info[0]}, not {ABI_VERSION}", where, rebuild)
-        self.input_shape = self._shape(info, 2, where)
-        self._output_shape = self._shape(info, 3 + len(self.input_shape), where)
-        self.output_size = prod(self._output_shape)
+        self.has_steps, self.context_size, self.keeps_state = bool(info[2]), info[3], keeps_state
+        self.input_shape = self._shape(info, 4, where)
+        self.output_size = prod(self._shape(info, 5 + len(self.input_shape), where))
         self._state = np.zeros(-(-info[1] // 8), np.uint64)  # 8-byte units, for alignment
-        self._run.argtypes = [ctypes.c_void_p] * 3
+        self._run.argtypes = [ctypes.c_void_p] * (4 if self.context_size else 3)
         self._run.restype = None
         self._reset.argtypes = [ctypes.c_void_p]
         self._reset.restype = None
+        self.reset()
 
     @staticmethod
     def _shape(info: "ctypes._Pointer[ctypes.c_int32]", at: int, where: str) -> tuple[int, ...]:
@@ -61,10 +66,18 @@ class NativeEngine:
             raise InnervateError("Damaged model library", where, "Build it again with innervate compile")
         return tuple(info[at + 1 + i] for i in range(rank))
 
-    def run(self, window: NDArray[np.int8]) -> NDArray[np.int8]:
+    def run(self, window: NDArray[np.int8], context: NDArray[np.int8] | None = None) -> NDArray[np.int8]:
         """Run the model on one window; see `edge.engines.Engine`."""
-        values = flat_window(window, self.input_shape)
+        chunks = flat_window(window, self.input_shape, self.has_steps).reshape(-1, prod(self.input_shape))
+        given = checked_context(self, context)
         output = np.empty(self.output_size, np.int8)
-        self._reset(self._state.ctypes.data)  # windows overlap: a recurrent layer's state is of one window
-        self._run(self._state.ctypes.data, values.ctypes.data, output.ctypes.data)
+        fed = (given.ctypes.data,) if self.context_size else ()
+        if not self.keeps_state:
+            self.reset()
+        for chunk in chunks:
+            self._run(self._state.ctypes.data, chunk.ctypes.data, *fed, output.ctypes.data)
         return output
+
+    def reset(self) -> None:
+        """Forget all state."""
+        self._reset(self._state.ctypes.data)

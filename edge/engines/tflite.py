@@ -10,13 +10,14 @@ end the process: give it models out of a checked bundle only.
 """
 
 import importlib.util
+from math import prod
 from types import ModuleType
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engines import flat_window
+from edge.engines import checked_context, flat_window
 from edge.errors import InnervateError
 from edge.model_file import read_io
 
@@ -40,21 +41,27 @@ class TfliteEngine:
     """An int8 model in a TFLite interpreter.
 
     Args:
-        model: bytes of a `.tflite` file with one int8 input and one int8 output.
+        model: bytes of a `.tflite` file that `edge.model_file.read_io` reads.
         kernels: the kernel set to run.
         runtime: one of `RUNTIMES`; None for the first that is installed and has the kernels.
         threads: of the interpreter.
+        keeps_state: whether state goes on from window to window.
 
     Raises:
         InnervateError: no runtime, kernels it does not have, or a model it refuses.
     """
 
     def __init__(
-        self, model: bytes, kernels: Kernels = "reference", runtime: str | None = None, threads: int = 1
+        self,
+        model: bytes,
+        kernels: Kernels = "reference",
+        runtime: str | None = None,
+        threads: int = 1,
+        keeps_state: bool = False,
     ) -> None:
         if kernels not in _RESOLVERS:
             raise InnervateError(f"unknown kernels '{kernels}'", "", f"Choose from {', '.join(_RESOLVERS)}")
-        self._classes = read_io(model).classes
+        self._io, self.keeps_state = read_io(model), keeps_state
         if runtime is None:
             runtime = _runtime_with(kernels)
         self.name: str = f"{runtime} {kernels}"
@@ -66,30 +73,65 @@ class TfliteEngine:
                 self.name,
                 "Use kernels='optimised', or ai-edge-litert as the runtime",
             )
-        self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
-        self._output: dict[str, Any] = self._interpreter.get_output_details()[0]
+        # Both lists are in the file's order, as the places in ModelIo are.
+        self._inputs: list[dict[str, Any]] = self._interpreter.get_input_details()
+        self._outputs: list[int] = [details["index"] for details in self._interpreter.get_output_details()]
+        self._state: list[NDArray[np.int8]] = []
+        self.reset()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The model's input shape, as in its file."""
-        return tuple(int(size) for size in self._input["shape"])
+        """Shape of the model's first input, as in its file."""
+        return self._shape(0)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether a window may be several inputs long."""
+        return bool(self._io.states)
+
+    @property
+    def context_size(self) -> int:
+        """Values of the context vector; 0 for none."""
+        return self._io.context
 
     @property
     def output_size(self) -> int:
         """Number of classes."""
-        return self._classes
+        return self._io.classes
 
-    def run(self, window: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Run the model on a window int8 [window, channels]; outputs int8 [K].
+    def run(self, window: NDArray[np.int8], context: NDArray[np.int8] | None = None) -> NDArray[np.int8]:
+        """Run the model on a window int8 [window, channels]; outputs int8 [K]. See `edge.engines.Engine`.
 
         Raises:
-            InnervateError: the window is not int8 or has another number of values.
+            InnervateError: window or context are not int8 or have another number of values.
         """
-        flat = flat_window(window, self.input_shape)
-        self._interpreter.reset_all_variables()  # windows overlap: a recurrent layer's state is of one window
-        self._interpreter.set_tensor(self._input["index"], flat.reshape(self.input_shape))
-        self._interpreter.invoke()
-        output: NDArray[np.int8] = self._interpreter.get_tensor(self._output["index"]).reshape(-1)
+        chunks = flat_window(window, self.input_shape, self.has_steps).reshape(-1, prod(self.input_shape))
+        given = checked_context(self, context)
+        if not self.keeps_state:
+            self.reset()
+        for chunk in chunks:
+            self._feed(0, chunk)
+            if self._io.context_input is not None:
+                self._feed(self._io.context_input, given)
+            for state, values in zip(self._io.states, self._state, strict=True):
+                self._feed(state.input, values)
+            self._interpreter.invoke()
+            self._state = [self._given(state.output) for state in self._io.states]
+        return self._given(0).reshape(-1)
+
+    def reset(self) -> None:
+        """Forget all state: that of the file's variables, and that which is fed back."""
+        self._interpreter.reset_all_variables()
+        self._state = [np.full(state.size, state.zero_point, np.int8) for state in self._io.states]
+
+    def _shape(self, place: int) -> tuple[int, ...]:
+        return tuple(int(size) for size in self._inputs[place]["shape"])
+
+    def _feed(self, place: int, values: NDArray[np.int8]) -> None:
+        self._interpreter.set_tensor(self._inputs[place]["index"], values.reshape(self._shape(place)))
+
+    def _given(self, place: int) -> NDArray[np.int8]:
+        output: NDArray[np.int8] = self._interpreter.get_tensor(self._outputs[place])
         return output
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from edge.bundle import Bundle
 from edge.errors import InnervateError
 from edge.firmware.boards import Board, load_board
-from edge.firmware.config import config_c, config_h
+from edge.firmware.config import ModelUse, config_c, config_h
 from edge.messages import c_header
 
 _HERE: Final = Path(__file__).parent
@@ -78,8 +78,7 @@ def build(bundle: Bundle, board: str, model_dir: Path, out: Path) -> Firmware:
             f"board {board}",
             f"Install it, on Debian and Ubuntu with: apt-get install {' '.join(target.packages)}",
         )
-    bundle.signal_path.validate()
-    bundle.rule.validate()
+    bundle.pipeline.validate()
     files = _sources(bundle, target, model_dir)
     flags = (*_CFLAGS, *target.cflags)
     build_id = _build_id(files, (board, *flags, *target.ldflags, *_LDFLAGS, bundle.hash))
@@ -129,7 +128,9 @@ def _sources(bundle: Bundle, board: Board, model_dir: Path) -> dict[str, bytes]:
     for twin in [name.replace("core/", "model/", 1) for name in files if name.startswith("core/")]:
         files.pop(twin, None)
     files["generated/messages.h"] = c_header().encode()
-    files["generated/config.h"] = config_h(bundle.signal_path, len(bundle.labels), model).encode()
+    spec = bundle.pipeline
+    use = ModelUse(spec.steps, bool(spec.model.states), spec.keeps_state, spec.model.context)
+    files["generated/config.h"] = config_h(spec.signal_path, len(spec.labels), model, use).encode()
     return files
 
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from edge.errors import InnervateError
+from edge.model_file import NEXT, read_io
 from quantize.c99 import toolchain
 from quantize.c99.arena import Buffer, Plan, plan
 from quantize.c99.folder import MARK, whole_folder
@@ -14,6 +15,7 @@ from quantize.c99.lowering import lower
 from quantize.c99.program import Program
 from quantize.c99.report import ArenaBuffer, Layer, Report
 from quantize.c99.source import header, output_buffer, scratch_buffer, source, state_buffer
+from quantize.c99.states import States
 from quantize.tflite_reader import read_model
 
 REPORT_FORMAT = 1
@@ -110,12 +112,27 @@ def _cmake(name: str, sources: list[str], flags: tuple[str, ...]) -> str:
     )
 
 
+def states_of(tflite: bytes, program: Program, name: str, where: str) -> States | None:
+    """Return the states of a file that gives any back; None for any other file.
+
+    Raises:
+        InnervateError: outputs are named as of states and do not pair with inputs.
+    """
+    model = program.model
+    if not any(model.tensors[i].name.endswith(NEXT) for i in model.outputs[1:]):
+        return None
+    return States(name, read_io(tflite, where))
+
+
 def write_sources(
-    program: Program, name: str, folder: Path, kernels: Family, placed: Plan
+    program: Program, name: str, folder: Path, kernels: Family, placed: Plan, states: States | None = None
 ) -> tuple[list[str], int]:
-    """Write header, source and kernels; return the files to compile and the bytes of constants."""
-    text, constant_bytes = source(program, name, placed, kernels)
-    (folder / f"{name}.h").write_text(header(program, name, placed.size))
+    """Write header, source and kernels; return the files to compile and the bytes of constants.
+
+    `states` is what `states_of` returns.
+    """
+    text, constant_bytes = source(program, name, placed, kernels, states)
+    (folder / f"{name}.h").write_text(header(program, name, placed.size, states))
     (folder / f"{name}.c").write_text(text)
     needed = sorted({file for step in program.steps for file in kernels.kernels[step.kernel].files})
     for file in needed:
@@ -139,11 +156,13 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
     _check_name(name)
     processor = find_target(target)
     kernels = processor.family
-    program = kernels.fit(lower(read_model(tflite, where or f"{name}.tflite")))
+    where = where or f"{name}.tflite"
+    program = kernels.fit(lower(read_model(tflite, where)))
+    states = states_of(tflite, program, name, where)
     placed = plan(arena_buffers(program))
     model = program.model
     with whole_folder(out) as folder:
-        sources, constant_bytes = write_sources(program, name, folder, kernels, placed)
+        sources, constant_bytes = write_sources(program, name, folder, kernels, placed, states)
         (folder / "CMakeLists.txt").write_text(_cmake(name, sources, processor.cflags))
         report = Report(
             format=REPORT_FORMAT,
@@ -157,9 +176,12 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
             constant_bytes=constant_bytes,
             arena_bytes=placed.size,
             arena_lower_bound=placed.bound,
+            state_bytes=states.size if states else 0,
             arena=_arena(program, placed),
             layers=_layers(program),
-            build=toolchain.measure(folder, sources, f"{name}_run", constant_bytes, processor.cflags),
+            build=toolchain.measure(
+                folder, sources, f"{name}_push" if states else f"{name}_run", constant_bytes, processor.cflags
+            ),
         )
         (folder / MARK).write_text(json.dumps(report.to_json(), indent=1) + "\n")
     return report

@@ -36,7 +36,7 @@ class Build:
     compiler: str
     flags: list[str]
     code_bytes: int  # instructions and parameter structures, without weights
-    # Longest chain of calls from NAME_run; None where unknown.
+    # Longest chain of calls from NAME_run, or NAME_push where there is one; None where unknown.
     stack_bytes: int | None
     # Functions on the way whose frames are not in that figure: the C library's.
     stack_excludes: list[str]
@@ -57,6 +57,8 @@ class Report:
     constant_bytes: int  # weights, biases, multipliers
     arena_bytes: int
     arena_lower_bound: int  # what the fullest layer needs at the least
+    # Kept from push to push of a file with states, and as much again for those that follow; beside the arena.
+    state_bytes: int
     arena: list[ArenaBuffer]
     layers: list[Layer]
     build: Build | None

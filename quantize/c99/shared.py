@@ -9,8 +9,9 @@ from pathlib import Path
 
 from edge.engines.native import ABI_VERSION
 from edge.errors import InnervateError
+from edge.model_file import read_io
 from quantize.c99.arena import plan
-from quantize.c99.emitter import arena_buffers, write_sources
+from quantize.c99.emitter import arena_buffers, states_of, write_sources
 from quantize.c99.kernels import GENERIC
 from quantize.c99.lowering import lower
 from quantize.c99.program import Program
@@ -39,10 +40,10 @@ def find_compiler() -> str:
     )
 
 
-def _info(program: Program) -> str:
+def _info(program: Program, has_steps: bool, context: int) -> str:
     """Return the C text of what the engine has to know; see ABI_VERSION there."""
     tensors = program.model.tensors
-    numbers = [str(ABI_VERSION), f"(int32_t)sizeof({NAME}_t)"]
+    numbers = [str(ABI_VERSION), f"(int32_t)sizeof({NAME}_t)", str(int(has_steps)), str(context)]
     for index in (program.model.inputs[0], program.model.outputs[0]):
         numbers += [str(len(tensors[index].shape)), *(str(extent) for extent in tensors[index].shape)]
     return (
@@ -62,16 +63,13 @@ def build_shared(tflite: bytes) -> Path:
     """
     compiler = find_compiler()
     program = lower(read_model(tflite))
+    states, context = states_of(tflite, program, NAME, "native engine"), 0
     if len(program.model.inputs) != 1 or len(program.model.outputs) != 1:
-        raise InnervateError(
-            f"{len(program.model.inputs)} inputs and {len(program.model.outputs)} outputs",
-            "native engine",
-            "The native engine runs models with one input and one output",
-        )
+        context = read_io(tflite, "native engine").context  # refuses what no engine can feed
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        sources, _ = write_sources(program, NAME, folder, GENERIC, plan(arena_buffers(program)))
-        (folder / "native_info.c").write_text(_info(program))
+        sources, _ = write_sources(program, NAME, folder, GENERIC, plan(arena_buffers(program)), states)
+        (folder / "native_info.c").write_text(_info(program, states is not None, context))
         version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
         digest = hashlib.sha256(repr((FLAGS, version)).encode())
         for file in sorted(folder.iterdir()):

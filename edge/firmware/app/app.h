@@ -23,6 +23,7 @@ void nrv_stream_stop(void);
 uint8_t nrv_stream_start(const nrv_start_t *start);
 uint8_t nrv_stream_samples(const nrv_samples_t *samples);
 uint8_t nrv_stream_run_model(const nrv_run_model_t *piece);
+uint8_t nrv_stream_set_context(const nrv_set_context_t *message);
 uint32_t nrv_stream_next_index(void);
 void nrv_stream_check_stale(void);
 void nrv_stream_counters(nrv_status_t *status);

@@ -35,6 +35,9 @@ static void send_info(void)
     info.outputs = NRV_OUTPUTS;
     info.window = NRV_WINDOW;
     info.hop = NRV_HOP;
+    info.rows = NRV_MODEL_ROWS;
+    info.columns = NRV_MODEL_COLUMNS;
+    info.context = NRV_CONTEXT;
     info.labels = NRV_LABELS;
     info.credit = nrv_board_credit();
     info.tick_hz = nrv_board_tick_hz();
@@ -89,6 +92,7 @@ static uint8_t handle_acknowledged(uint8_t type, const uint8_t *payload, size_t 
         nrv_run_model_t piece;
         nrv_calibrate_t calibrate;
         nrv_set_calibration_t record;
+        nrv_set_context_t context;
     } message;
     switch (type) {
     case NRV_MSG_START:
@@ -106,6 +110,9 @@ static uint8_t handle_acknowledged(uint8_t type, const uint8_t *payload, size_t 
     case NRV_MSG_SET_CALIBRATION:
         return nrv_get_set_calibration(payload, size, &message.record) ? nrv_calibration_set(&message.record)
                                                                        : NRV_ERROR_WRONG_LENGTH;
+    case NRV_MSG_SET_CONTEXT:
+        return nrv_get_set_context(payload, size, &message.context) ? nrv_stream_set_context(&message.context)
+                                                                    : NRV_ERROR_WRONG_LENGTH;
     case NRV_MSG_CLEAR_CALIBRATION:
         return size == 0 ? nrv_calibration_clear() : NRV_ERROR_WRONG_LENGTH;
     default:

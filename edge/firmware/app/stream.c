@@ -5,13 +5,15 @@
 #include "board.h"
 #include "chain.h"
 #include "config.h"
+#include "frame.h"
 
 static nrv_chain_t chain;
 static int32_t path_state[NRV_PATH_WORDS];
-static int8_t window[NRV_WINDOW * NRV_OUTPUTS] __attribute__((aligned(8)));
+static int8_t window[NRV_MODEL_INPUT] __attribute__((aligned(8)));
 static nrv_channel_quality_t quality[NRV_CHANNELS];
 static int8_t output[NRV_LABELS];
 static nrv_model_t model;
+static int8_t context[NRV_CONTEXT + 1u]; /* zeros are the mean; C has no array of none */
 
 static bool streaming;
 static uint8_t trace;
@@ -50,6 +52,7 @@ void nrv_stream_init(void)
 {
     nrv_chain_init(&chain, &nrv_path_config, &nrv_rule, path_state, window, quality);
     nrv_calibration_init(&chain.path);
+    nrv_model_reset(&model);
 }
 
 void nrv_stream_stop(void)
@@ -61,6 +64,7 @@ uint8_t nrv_stream_start(const nrv_start_t *start)
 {
     nrv_calibration_stop();
     nrv_chain_reset(&chain);
+    nrv_model_reset(&model);
     samples_taken = 0;
     decisions = 0;
     trace = start->trace;
@@ -71,20 +75,28 @@ uint8_t nrv_stream_start(const nrv_start_t *start)
     return 0;
 }
 
+/* Returns the ticks taken. */
+static uint32_t run_model(const int8_t *input)
+{
+    const uint64_t start = nrv_board_ticks();
+    if (!NRV_KEEPS_STATE)
+        nrv_model_reset(&model);
+    for (uint32_t at = 0; at < sizeof window; at += sizeof window / NRV_STEPS)
+        nrv_model_step(&model, input + at, context, output);
+    return stop(&model_time, start);
+}
+
 static void decide(void)
 {
     nrv_board_kick();
     const uint32_t window_index = chain.windows - 1u;
     if (trace & NRV_TRACE_WINDOW)
         nrv_trace_window(window_index, nrv_chain_window(&chain), sizeof window);
-    uint64_t start = nrv_board_ticks();
-    nrv_model_reset(&model); /* windows overlap: a recurrent layer's state is of one window */
-    nrv_model_run(&model, nrv_chain_window(&chain), output);
-    uint32_t ticks = stop(&model_time, start);
+    uint32_t ticks = run_model(nrv_chain_window(&chain));
     if (trace & NRV_TRACE_OUTPUT)
         nrv_trace_output(window_index, output, sizeof output);
     nrv_decision_t made;
-    start = nrv_board_ticks();
+    const uint64_t start = nrv_board_ticks();
     nrv_chain_decide(&chain, output, &made);
     ticks += stop(&decision_time, start);
     send_decision(&made, ticks);
@@ -106,6 +118,7 @@ static void take(uint32_t index, const int32_t *counts, uint32_t lead_off)
         return;
     if (events & NRV_EV_GAP) {
         nrv_decision_t gap;
+        nrv_model_reset(&model);
         nrv_chain_gap(&chain, &gap);
         send_decision(&gap, 0);
     }
@@ -152,11 +165,17 @@ uint8_t nrv_stream_run_model(const nrv_run_model_t *piece)
     injected += (uint32_t)piece->data_size;
     if (injected == sizeof window) {
         injected = 0;
-        nrv_model_reset(&model);
-        const uint64_t start = nrv_board_ticks();
-        nrv_model_run(&model, window, output);
-        nrv_send_model_output(stop(&model_time, start), output, sizeof output);
+        const uint32_t ticks = run_model(window);
+        nrv_send_model_output(ticks, output, sizeof output);
     }
+    return 0;
+}
+
+uint8_t nrv_stream_set_context(const nrv_set_context_t *message)
+{
+    if (message->data_size != NRV_CONTEXT)
+        return NRV_ERROR_WRONG_CONTEXT;
+    memcpy(context, message->data, message->data_size);
     return 0;
 }
 
@@ -183,6 +202,7 @@ void nrv_stream_counters(nrv_status_t *status)
     status->windows = chain.windows;
     status->windows_spoiled = chain.spoiled;
     status->decisions = decisions;
+    status->context_crc = nrv_crc32(0, (const uint8_t *)context, NRV_CONTEXT);
     status->filter_last = filter_time.last;
     status->filter_max = filter_time.max;
     status->model_last = model_time.last;

@@ -16,7 +16,7 @@ enum { STEP_SAMPLE = 0, STEP_STALE = 1, STEP_RESET = 2 };
 
 static nrv_chain_t chain;
 static int32_t state[NRV_PATH_WORDS];
-static int8_t window[NRV_WINDOW * NRV_OUTPUTS];
+static int8_t window[NRV_MODEL_INPUT];
 static nrv_channel_quality_t quality[NRV_CHANNELS];
 static nrv_model_t model;
 static int8_t output[NRV_LABELS];
@@ -42,7 +42,7 @@ static int take(uint32_t index, uint32_t lead_off, const int32_t *counts)
     }
     if (events & NRV_EV_WINDOW) {
         good &= bench_write(windows_file, nrv_chain_window(&chain), sizeof window);
-        nrv_model_run(&model, nrv_chain_window(&chain), output);
+        nrv_model_step(&model, nrv_chain_window(&chain), 0, output);
         nrv_chain_decide(&chain, output, &made);
         good &= write_decision(&made);
     }
