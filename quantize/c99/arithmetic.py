@@ -25,14 +25,15 @@ class Multiplier:
     shift: int
 
 
-def _round_half_away(x: float) -> int:
+def round_half_away(x: float) -> int:
+    """Return the nearest integer; of two, the one further from zero."""
     return floor(abs(x) + 0.5) * (1 if x >= 0 else -1)
 
 
 def multiplier_of(real: float) -> Multiplier:
     """Return the integer multiplier nearest to a positive real one; below about 2^-32 it is zero."""
     fraction, shift = frexp(real)
-    value = _round_half_away(fraction * (1 << 31))
+    value = round_half_away(fraction * (1 << 31))
     if value == 1 << 31:
         value, shift = value // 2, shift + 1
     if shift < -31:
@@ -71,7 +72,7 @@ def single_rounding_multiplier(scale: float, bound: int) -> Multiplier | None:
     """
 
     def reference(acc: int) -> int:
-        return _round_half_away(acc * scale)
+        return round_half_away(acc * scale)
 
     steps = []  # the smallest |acc| that gives level or more; one beyond the bound stands for "never"
     for level in range(1, INT8_MAX - INT8_MIN + 1):
@@ -99,7 +100,7 @@ def activation_range(activation: Activation, target: Tensor) -> tuple[int, int]:
     """Return the lowest and highest quantized output that a fused activation allows."""
 
     def quantized(real: float) -> int:
-        return target.zero_point + _round_half_away(float(np.float32(real) / np.float32(target.scale)))
+        return target.zero_point + round_half_away(float(np.float32(real) / np.float32(target.scale)))
 
     low, high = {
         "NONE": (INT8_MIN, INT8_MAX),

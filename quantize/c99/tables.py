@@ -1,24 +1,20 @@
 """Functions of one int8 value as tables of 256 outputs, as TFLite's reference kernels compute them.
 
-LOGISTIC and TANH are gemmlowp's (fixedpoint/fixedpoint.h, on int32): exp of a negative number as a Taylor
-series about -1/8 on the last quarter, times exp(-2^k) for every bit above it; then three steps of Newton and
-Raphson from 48/17 - 32/17 d. Qm.n below has m integer bits and n fractional ones.
+For LOGISTIC and TANH these fill tables themselves, in float32 (kernels/internal/common.h, LUTPopulate), with the
+C library's functions; tanh is the fdlibm formula of glibc before 2.41, whose rounding is not always the nearest.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99.arithmetic import multiplier_of
+from quantize.c99.arithmetic import round_half_away
 from quantize.tflite_model import Tensor
 
-_INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
-_INPUT_BITS = 4  # integer bits of the scaled input
-# e^(-2^k), k = -2 .. 4, as Q0.31
-_POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
-_EXP_MINUS_EIGHTH, _THIRD = 1895147668, 715827883  # Q0.31
-_48_17, _MINUS_32_17 = 1515870810, -1010580540  # Q2.29
+_INT32_MAX = (1 << 31) - 1
+_FAR = 30.0  # where both functions have reached their limits
 
 
 def doubling_high(a: int, b: int) -> int:
@@ -37,55 +33,22 @@ def requantized(x: int, multiplier: int, shift: int) -> int:
     return divided(doubling_high(x << max(shift, 0), multiplier), max(-shift, 0))
 
 
-def _raised(x: int, exponent: int) -> int:
-    return min(max(x << exponent, _INT32_MIN), _INT32_MAX)
+def _logistic(x: np.float32) -> np.float32:
+    one = np.float32(1)
+    return one / (one + np.float32(math.exp(-max(float(x), -80.0))))
 
 
-def exp_of_negative(a: int, bits: int) -> int:
-    """Return e^a as Q0.31 of a <= 0 with so many integer bits."""
-    if a == 0:
-        return _INT32_MAX
-    quarter = 1 << (29 - bits)
-    last = (a & (quarter - 1)) - quarter
-    x = _raised(last, bits) + (1 << 28)
-    x2 = doubling_high(x, x)
-    x3, x4 = doubling_high(x2, x), doubling_high(x2, x2)
-    series = divided(doubling_high(divided(x4, 2) + x3, _THIRD) + x2, 1)
-    result = _EXP_MINUS_EIGHTH + doubling_high(_EXP_MINUS_EIGHTH, x + series)
-    for k in range(bits + 2):
-        if (last - a) & (quarter << k):
-            result = doubling_high(result, _POWERS[k])
-    return result
+def _tanh(x: np.float32) -> np.float32:
+    size, one, two = abs(float(x)), np.float32(1), np.float32(2)
+    if size >= 1:
+        value = one - two / (np.float32(math.expm1(2 * min(size, _FAR))) + two)
+    else:
+        t = np.float32(math.expm1(-2 * size))
+        value = -t / (t + two)
+    return value if x > 0 else -value
 
 
-def _twice_reciprocal(a: int) -> int:
-    """Return 2 / (1 + a) as Q2.29 of a in [0, 1) as Q0.31."""
-    half_denominator = (a + _INT32_MAX + 1) // 2
-    x = _48_17 + doubling_high(half_denominator, _MINUS_32_17)
-    for _ in range(3):
-        error = (1 << 29) - doubling_high(half_denominator, x)
-        x += _raised(doubling_high(x, error), 2)
-    return x
-
-
-def _logistic(x: int) -> int:
-    """Return the sigmoid as Q0.8 of Q4.27."""
-    if x == 0:
-        return 1 << 7
-    size = _raised(_twice_reciprocal(exp_of_negative(-abs(x), _INPUT_BITS)), 1)
-    return divided(size if x > 0 else _INT32_MAX - size, 23)
-
-
-def _tanh(x: int) -> int:
-    """Return tanh as Q0.7 of Q4.27."""
-    if x == 0:
-        return 0
-    # Twice x is the same integer with one integer bit more.
-    size = _raised(_twice_reciprocal(exp_of_negative(-abs(x), _INPUT_BITS + 1)) - (1 << 29), 2)
-    return divided(size if x > 0 else -size, 24)
-
-
-_SQUASHING: dict[str, Callable[[int], int]] = {"LOGISTIC": _logistic, "TANH": _tanh}
+_SQUASHING: dict[str, Callable[[np.float32], np.float32]] = {"LOGISTIC": _logistic, "TANH": _tanh}
 
 
 def table(function: Callable[[int], int]) -> NDArray[np.int8]:
@@ -96,15 +59,10 @@ def table(function: Callable[[int], int]) -> NDArray[np.int8]:
 
 def squashing(name: str, source: Tensor, target: Tensor) -> NDArray[np.int8]:
     """Return the table of a LOGISTIC or TANH."""
-    function = _SQUASHING[name]
-    scale = multiplier_of(source.scale * (1 << (31 - _INPUT_BITS)))
-    # Beyond 15 the result is taken to be the highest there is.
-    radius = (((1 << _INPUT_BITS) - 1) << (31 - _INPUT_BITS)) >> scale.shift
+    function, inverse = _SQUASHING[name], np.float32(1) / np.float32(target.scale)
 
     def value(x: int) -> int:
-        x -= source.zero_point
-        if abs(x) >= radius:
-            return 127 if x > 0 else -128
-        return function(requantized(x, scale.value, scale.shift)) + target.zero_point
+        scaled = float(function(np.float32(source.scale) * np.float32(x - source.zero_point)) * inverse)
+        return round_half_away(scaled) + target.zero_point
 
     return table(value)
