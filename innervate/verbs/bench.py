@@ -1,18 +1,15 @@
-"""`innervate bench filters`: what things cost, beside what others make of the same."""
+"""`innervate bench ...`: what things cost, beside what others make of the same."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from innervate.output import Json, emit_json, emit_table, note
+from edge.errors import InnervateError
+from innervate.output import Json, emit_json, emit_table, note, progress
 
 app = typer.Typer(no_args_is_help=True, help="Measure what things cost, beside others in the same run.")
-
-
-@app.callback()
-def group() -> None:
-    """Keeps `filters` a verb of its own while it is the only one."""
 
 
 @app.command()
@@ -86,4 +83,65 @@ def filters(
             for row in host
         ),
         "Time of a call on this host: band-pass of order 4 and notch, five sections",
+    )
+
+
+@app.command()
+def quantization(
+    data: Annotated[
+        list[str],
+        typer.Option("--data", help="NAME=FOLDER of a data set, or simulated; may be repeated."),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", help="A network; may be repeated. All of them by default.", show_default=False
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each.")] = 3,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for runs and results; a later call goes on from it.")
+    ] = Path("quantization"),
+    fast: Annotated[bool, typer.Option("--fast", help="Few epochs, to see that all works.")] = False,
+    json: Json = False,
+) -> None:
+    """What int8 costs: points of accuracy lost from float, by network and data set, over seeds."""
+    from msgspec import to_builtins
+
+    from innervate.bench_quantization import losses, trials
+    from train import models
+
+    folders: dict[str, Path | None] = {}
+    for item in data:
+        name, _, folder = item.partition("=")
+        if not folder and name != "simulated":
+            raise InnervateError(f"'{item}' names no folder", "--data", "Write NAME=FOLDER")
+        folders[name] = Path(folder) if folder else None
+    with progress() as report:
+        done = list(trials(model or models.names(), folders, seeds, out, fast, report))
+    single, whole = losses(done, lambda t: (t.model, t.dataset)), losses(done, lambda t: t.model)
+    if json:
+        emit_json(
+            {
+                "trials": [to_builtins(trial) for trial in done],
+                "models": {
+                    str(name): {mode: asdict(loss) for mode, loss in by.items()} for name, by in whole.items()
+                },
+            }
+        )
+        return
+    columns = ("network", "data set", "float %", "ptq loses", "qat loses", "file, bytes")
+    rows: list[tuple[object, ...]] = []
+    for name in dict.fromkeys(trial.model for trial in done):
+        mine = [trial for trial in done if trial.model == name]
+        for dataset in folders:
+            here = [trial for trial in mine if trial.dataset == dataset]
+            by = single[name, dataset]
+            accuracy = 100 * sum(trial.trained for trial in here) / len(here)
+            rows.append((name, dataset, accuracy, str(by["ptq"]), str(by["qat"]), here[0].bytes["qat"]))
+        rows.append((name, "all", None, str(whole[name]["ptq"]), str(whole[name]["qat"]), None))
+    emit_table(
+        columns,
+        rows,
+        f"Points of accuracy lost from float to int8, {seeds} seeds, 95 % intervals; host, {done[0].engine}",
     )
