@@ -1,7 +1,7 @@
 """Functions of one int8 value as tables of 256 outputs, as TFLite's reference kernels compute them.
 
-For LOGISTIC and TANH these fill tables themselves, in float32 (kernels/internal/common.h, LUTPopulate), with the
-C library's functions; tanh is the fdlibm formula of glibc before 2.41, whose rounding is not always the nearest.
+For LOGISTIC and TANH these fill tables themselves, in float32 (LUTPopulate in kernels/internal/common.h), with
+the C library's functions; tanh is the fdlibm formula of glibc before 2.41, which is not always the nearest.
 """
 
 import math
@@ -13,24 +13,7 @@ from numpy.typing import NDArray
 from quantize.c99.arithmetic import round_half_away
 from quantize.tflite_model import Tensor
 
-_INT32_MAX = (1 << 31) - 1
 _FAR = 30.0  # where both functions have reached their limits
-
-
-def doubling_high(a: int, b: int) -> int:
-    """Return round(a * b / 2^31), halves upwards; the one product that does not fit saturates."""
-    return min((a * b + (1 << 30)) >> 31, _INT32_MAX)
-
-
-def divided(x: int, exponent: int) -> int:
-    """Return round(x / 2^exponent), halves away from zero."""
-    size = (abs(x) + (1 << exponent >> 1)) >> exponent
-    return size if x >= 0 else -size
-
-
-def requantized(x: int, multiplier: int, shift: int) -> int:
-    """Return x * multiplier * 2^(shift - 31), rounded twice as `MultiplyByQuantizedMultiplier` does."""
-    return divided(doubling_high(x << max(shift, 0), multiplier), max(-shift, 0))
 
 
 def _logistic(x: np.float32) -> np.float32:
