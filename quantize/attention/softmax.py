@@ -1,6 +1,6 @@
 """Softmax of int8 values as TFLite's reference kernel computes it, with the gradient of the exact function.
 
-The arithmetic is gemmlowp's (fixedpoint/fixedpoint.h, on int32), as in `quantize.c99.tables`: exp of each
+The arithmetic is gemmlowp's (fixedpoint/fixedpoint.h, on int32), as in `quantize.c99.fixed_point`: exp of each
 difference to the maximum as Q0.31, their sum as Q12.19, its reciprocal by three steps of Newton and Raphson.
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 import torch
 
 from quantize.c99.arithmetic import multiplier_of
-from quantize.c99.tables import exp_of_negative, requantized
+from quantize.c99.fixed_point import exp_of_negative, requantized
 from quantize.lstm.rounding import straight_through
 
 PROBABILITY_SCALE: Final = 1 / 256
