@@ -237,7 +237,7 @@ def test_eegmat_channels_of_all_scales_become_counts_of_one(tmp_path: Path) -> N
     assert np.abs(recording.signals * recording.uv_per_count - microvolts).max() <= 0.5001 * 0.02
     assert (recording.id, recording.fs_hz, recording.channels[0]) == ("07/1/arithmetic", 500.0, "F3")
     assert recording.annotations == (Annotation(0, 1000, "arithmetic"),)
-    assert (recording.context["age_years"], recording.context["sex"]) == ("18", "F")
+    assert [recording.context[name] for name in ("age_years", "sex", "sex_male")] == ["18", "F", "0"]
     assert (recording.context["subtractions"], recording.context["count_quality"]) == ("13.38", "1")
 
 
@@ -391,7 +391,7 @@ def test_real_eegmat(recordings: Path) -> None:
         recording.validate()
         seconds = {a.label: a.duration / recording.fs_hz for a in recording.annotations}
         assert seconds in ({"rest_early": 120, "rest_late": 62}, {"arithmetic": 62})
-        assert recording.context["sex"] in "FM"
+        assert (recording.context["sex"], recording.context["sex_male"]) in {("F", "0"), ("M", "1")}
 
 
 def make_recording(**changes: object) -> Recording:

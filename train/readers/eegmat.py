@@ -46,7 +46,7 @@ _INFO = {
     "Number of subtractions": "subtractions",
     "Count quality": "count_quality",
 }
-"""Columns of subject-info.csv and what they are called here; quality 1 is good, 0 bad."""
+"""Columns of subject-info.csv and what they are called here; quality 1 is good, 0 bad. `sex_male` is 1 or 0."""
 
 
 def can_read(path: Path) -> bool:
@@ -120,8 +120,10 @@ def _people(file: Path) -> dict[str, Mapping[str, str]]:
     people: dict[str, Mapping[str, str]] = {}
     try:
         for row in csv.DictReader(lines, strict=True):
-            people[row["Subject"].removeprefix("Subject")] = {
-                ours: row[theirs].strip() for theirs, ours in _INFO.items()
+            facts = {ours: row[theirs].strip() for theirs, ours in _INFO.items()}
+            sex = facts["sex"]
+            people[row["Subject"].removeprefix("Subject")] = facts | {
+                "sex_male": str(int(sex == "M")) if sex in ("F", "M") else ""
             }
     except (KeyError, AttributeError, csv.Error):  # a missing column, a short line, a broken quote
         raise InnervateError(
