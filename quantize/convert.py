@@ -6,7 +6,6 @@ from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
-import torch
 from torch import nn
 
 from edge.bundle import Bundle
@@ -21,16 +20,15 @@ from quantize.distil import distil
 from quantize.extract import read_graph
 from quantize.lower import lower
 from quantize.network import Network
-from quantize.prune import prune as remove_channels
+from quantize.pruning.cost import Budget, Footprint, check_file
+from quantize.pruning.stage import Pruning, prune_run, sample
 from quantize.qat import QuantNetwork
 from quantize.tflite_writer import write
 from quantize.verify import Row, Verification, run_all, verify
 from train.experiment import predict_classes, score_plan
-from train.fit import fit
 from train.metrics import Metrics
 from train.models import to_input
 from train.run import Run
-from train.windows import WindowSet
 
 Mode = Literal["ptq", "qat"]
 Progress = Callable[[str, int, int], None]
@@ -38,15 +36,6 @@ Progress = Callable[[str, int, int], None]
 CALIBRATION_WINDOWS: Final = 4096
 VERIFIED_WINDOWS: Final = 1000
 """Run through the slow reference kernels too; accuracies are of all test windows."""
-TAYLOR_WINDOWS: Final = 1024
-MAX_EPOCHS: Final = 40
-"""Of fine-tuning, however few windows there are."""
-
-
-PRUNED_STEPS: Final = 500
-FAST_PRUNED_STEPS: Final = 150
-PRUNED_LEARNING_RATE: Final = 0.5
-"""Of that in training: the weights are near where they should be."""
 QAT_STEPS: Final = 200
 FAST_QAT_STEPS: Final = 80
 QAT_LEARNING_RATE: Final = 1e-3
@@ -86,6 +75,8 @@ class QuantizeResult(msgspec.Struct, frozen=True):
         after: cost of what went into the bundle.
         metrics: of all test windows.
         verification: every executor on the same test windows.
+        pruning: what was removed.
+        footprint: what the file takes of a budget; None where there was none.
     """
 
     bundle_path: Path
@@ -95,6 +86,8 @@ class QuantizeResult(msgspec.Struct, frozen=True):
     after: Cost
     metrics: Accuracies
     verification: Verification
+    pruning: Pruning = Pruning()
+    footprint: Footprint | None = None
 
     @property
     def table(self) -> tuple[Row, ...]:
@@ -115,7 +108,7 @@ class QuantizeResult(msgspec.Struct, frozen=True):
             "mode": self.mode,
             **{
                 name: msgspec.to_builtins(getattr(self, name))
-                for name in ("before", "after", "metrics", "verification")
+                for name in ("before", "after", "metrics", "verification", "pruning", "footprint")
             },
         }
 
@@ -124,6 +117,7 @@ def quantize(
     run: Run,
     out: Path,
     prune: float = 0.0,
+    budget: Budget | None = None,
     mode: Mode = "qat",
     fast: bool = False,
     progress: Progress | None = None,
@@ -133,7 +127,8 @@ def quantize(
     Args:
         run: a finished training.
         out: the `.nrv` to write.
-        prune: fraction of the channels of every layer but the last.
+        prune: fraction of the channels, memory units and heads of every layer but the last.
+        budget: prune as little as keeps the model within it, in place of a fraction.
         mode: ptq calibrates only; with qat the quantized network then learns from the float one.
         fast: few epochs, to see that all works.
         progress: called with stage, done, total.
@@ -144,21 +139,21 @@ def quantize(
     report = progress or (lambda stage, done, total: None)
     report("read", 0, 1)
     trained = run.model()
-    shape = (len(run.signal_path.outputs), 1, run.signal_path.window)
+    window, channels = run.signal_path.model_shape
+    shape = (channels, 1, window)
     lowered = lower(trained, shape)  # what has no int8 form is refused before anything slow
     train, test = run.windows("train"), run.windows("test")
     report("read", 1, 1)
 
     model: nn.Module = trained
-    if prune:
-        chosen = _sample(train, TAYLOR_WINDOWS, run.record.seed)
-        model = remove_channels(trained, prune, to_input(chosen.x), torch.from_numpy(chosen.y))
-        _fine_tune(run, model, fast, report)
+    pruning = Pruning()
+    if prune or budget is not None:
+        model, pruning = prune_run(run, trained, prune, budget, fast, progress)
     network = lower(model, shape)
 
     report("calibrate", 0, 1)
     quantized = QuantNetwork(network)
-    calibrate(quantized, to_input(_sample(train, CALIBRATION_WINDOWS, run.record.seed).x))
+    calibrate(quantized, to_input(sample(train, CALIBRATION_WINDOWS, run.record.seed).x))
     report("calibrate", 1, 1)
     if mode == "qat":
         steps = FAST_QAT_STEPS if fast else QAT_STEPS
@@ -166,6 +161,7 @@ def quantize(
         distil(quantized, model, train.x, steps, size, QAT_LEARNING_RATE, seed, progress)
 
     tflite = write(read_graph(quantized), _metadata(run))
+    footprint = None if budget is None else check_file(tflite, shape[2], budget)
     kept = test.select(np.linspace(0, len(test) - 1, min(len(test), VERIFIED_WINDOWS)).astype(np.int64))
     verification = verify(model, quantized, tflite, kept.x, kept.y, progress)
     engine = _int8_engine(tflite)
@@ -180,38 +176,20 @@ def quantize(
     report("test", 1, 1)
     before, after = _cost(lowered), _cost(network)
     card = {
-        "quantization": {"mode": mode, "pruned_channels": prune, "before": before, "after": after},
+        "quantization": {
+            "mode": mode,
+            "pruned_channels": prune,
+            "pruning": pruning,
+            "footprint": footprint,
+            "before": before,
+            "after": after,
+        },
         "metrics": metrics,
         "verification": verification,
     }
     bundle = make_bundle(run, tflite, msgspec.to_builtins(card))
     bundle.save(out)
-    return QuantizeResult(out, bundle, mode, before, after, metrics, verification)
-
-
-def _sample(windows: WindowSet, count: int, seed: int) -> WindowSet:
-    """Choose windows at random, without putting any back."""
-    chosen = np.random.default_rng(seed).permutation(len(windows))[:count]
-    return windows.select(np.sort(chosen))
-
-
-def _fine_tune(run: Run, pruned: nn.Module, fast: bool, progress: Progress) -> None:
-    """Train a pruned network as the run did, but for the number of steps and the learning rate."""
-    train, settings = run.windows("train"), run.plan.fit
-    steps = FAST_PRUNED_STEPS if fast else PRUNED_STEPS
-    train = _sample(train, steps * settings.batch_size, run.record.seed)
-    batches = max(1, len(train) // settings.batch_size)
-    settings = msgspec.structs.replace(
-        settings,
-        epochs=min(MAX_EPOCHS, max(1, round(steps / batches))),
-        learning_rate=settings.learning_rate * PRUNED_LEARNING_RATE,
-        patience=0,
-    )
-
-    def report(_: str, done: int, total: int) -> None:
-        progress("prune", done, total)
-
-    fit(pruned, train, run.windows("valid"), settings, seed=run.record.seed, progress=report)
+    return QuantizeResult(out, bundle, mode, before, after, metrics, verification, pruning, footprint)
 
 
 def _cost(network: Network) -> Cost:

@@ -15,7 +15,7 @@ from quantize.c99 import build_shared
 from quantize.distil import distil
 from quantize.extract import read_graph
 from quantize.lower import lower
-from quantize.prune import prune
+from quantize.pruning import prune
 from quantize.tflite_writer import write
 from quantize.verify import run_all, softmax, to_int8
 from tests.quant_models import as_input, quantized, tensors, windows
