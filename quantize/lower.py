@@ -60,6 +60,7 @@ REPLACEMENTS: Final = {
     "GRU": "LSTM of one layer with batch_first=True",
     "RNN": "LSTM of one layer with batch_first=True",
     "LSTMCell": "LSTM of one layer with batch_first=True",
+    "TransformerEncoderLayer": "MultiheadAttention and Linear, each with BatchNorm2d after it",
 }
 """What to use in place of a module that int8 TFLite lacks here."""
 
@@ -210,6 +211,8 @@ class _Lowering:
             self.add(node)
         elif node.target in (torch.cat, torch.concat) and (parts := _flat_parts(node)):
             self.joined[node] = parts
+        elif node.target in (torch.mean, "mean") and self.views.takes_mean(node):
+            self.pooled(node)
         elif not self.views.view(node):
             name = getattr(node.target, "__name__", str(node.target))
             raise InnervateError(
@@ -265,9 +268,19 @@ class _Lowering:
         )
 
     def linear(self, node: torch.fx.Node, module: nn.Linear) -> None:
-        path = str(node.target)
-        if node.args[0] in self.joined:
+        path, first = str(node.target), node.args[0]
+        if first in self.joined:
             self.linear_of_parts(node, module)
+            return
+        if self.views.is_sequence(first):  # a convolution of one step
+            self.views.same(node)
+            index, one, none = self.made[node], (1, 1), (0, 0, 0, 0)
+            weight, bias = (
+                module.weight.detach()[:, :, None, None].clone(),
+                _bias(module, module.out_features),
+            )
+            shape = (module.out_features, *self.shape_of(index)[1:])
+            self.emit(node, Conv(path, (index,), shape, weight, bias, one, none, one, 1, same=False))
             return
         if len(_shape(self.source(node))) != 1:
             raise InnervateError(
@@ -324,8 +337,9 @@ class _Lowering:
 
     def relu(self, node: torch.fx.Node) -> None:
         """Fuse into the layer before; a maximum commutes with ReLU, so it may stand between."""
-        source, producer = self.source(node), self.producer(node)
-        index = self.made[source]
+        producer = self.producer(node)
+        self.views.same(node)
+        index = self.made[node]
         if (
             isinstance(producer, Pool)
             and producer.kind == "max"
@@ -335,7 +349,6 @@ class _Lowering:
             producer = self.layers[index] if index >= 0 else None
         if isinstance(producer, Conv | Dense | Add):
             self.layers[index] = replace(producer, relu=True)
-            self.made[node] = self.made[source]
         else:
             raise InnervateError(
                 "ReLU without a layer before it to fuse with",
@@ -384,18 +397,29 @@ class _Lowering:
             Pool(str(node.target), self.inputs(node), _shape(node), "average", kernel, kernel, (0, 0, 0, 0)),
         )
 
+    def pooled(self, node: torch.fx.Node) -> None:
+        """Lower a mean over all steps, of axes in any order."""
+        index = self.made[node.args[0]]  # type: ignore[index]
+        channels, *kernel = self.shape_of(index)
+        size = (kernel[0], kernel[1])
+        self.emit(node, Pool(node.name, (index,), (channels, 1, 1), "average", size, size, (0, 0, 0, 0)))
+
     def add(self, node: torch.fx.Node) -> None:
         parts = node.args
         if len(parts) != 2 or not all(isinstance(part, torch.fx.Node) for part in parts):
             raise InnervateError(
                 "adding a constant has no int8 form here", node.name, "Use the bias of a layer"
             )
-        nodes = [self.views.plain(part) for part in parts if isinstance(part, torch.fx.Node)]
+        nodes = [part for part in parts if isinstance(part, torch.fx.Node)]
+        if not all(self.views.is_sequence(part) for part in nodes):
+            nodes = [self.views.plain(part) for part in nodes]
         if _shape(nodes[0]) != _shape(nodes[1]):
             raise InnervateError(
                 "adding tensors of different shapes has no int8 form here", node.name, "Make the shapes equal"
             )
-        self.emit(node, Add(node.name, (self.made[nodes[0]], self.made[nodes[1]]), _shape(node)))
+        first, second = (self.made[part] for part in nodes)
+        self.views.same(node)
+        self.emit(node, Add(node.name, (first, second), self.shape_of(first)))
 
     def emit(self, node: torch.fx.Node, layer: Layer) -> None:
         self.made[node] = len(self.layers)
@@ -424,7 +448,7 @@ class _Lowering:
 
     def producer(self, node: torch.fx.Node) -> Layer | None:
         """Find the layer before `node`, if nothing else reads it."""
-        index = self.made[self.source(node)]
+        index = self.made[node.args[0]]  # type: ignore[index]
         return self.layers[index] if index >= 0 and len(self.users_of(index)) == 1 else None
 
     def users_of(self, index: int) -> set[torch.fx.Node]:

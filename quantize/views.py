@@ -1,6 +1,6 @@
 """Operations that only move, drop or take axes, followed through a traced network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -69,6 +69,17 @@ class Views:
             self._axes[node] = after
         return True
 
+    def takes_mean(self, node: torch.fx.Node) -> bool:
+        """Whether a node is the mean of [N, T, C] or [N, C, H, W] over all but batch and channels."""
+        source, arguments = node.args[0], [*node.args[1:], *node.kwargs.values()]
+        if not isinstance(source, torch.fx.Node) or len(arguments) != 1:
+            return False
+        rank = len(source.meta["tensor_meta"].shape)
+        axes = self._axes.get(source, IMAGE if rank == len(IMAGE) else FLAT)
+        named = arguments[0] if isinstance(arguments[0], Sequence) else [arguments[0]]
+        taken = {axes[int(axis)] for axis in named if isinstance(axis, int)}
+        return tuple(axis for axis in axes if axis not in taken) == FLAT
+
     def same(self, node: torch.fx.Node) -> None:
         """Follow what does nothing at inference, on axes of any order."""
         source = node.args[0]
@@ -87,7 +98,7 @@ class Views:
             raise InnervateError(
                 "axes in another order than [N, C, 1, T] have no int8 form here",
                 node.name,
-                "Take output[:, -1] of the LSTM, or output.permute(0, 2, 1).unsqueeze(2)",
+                "Take output[:, -1] or output.mean(1), or output.permute(0, 2, 1).unsqueeze(2)",
             )
         return node
 
