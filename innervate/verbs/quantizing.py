@@ -9,35 +9,80 @@ import typer
 from edge.bundle import Bundle
 from edge.errors import InnervateError
 from innervate.output import Json, emit_json, emit_table, note, progress, say
+from innervate.verbs.pruning import LimitTarget, MaxArena, MaxFlash, MaxInstructions, MaxMacs, pruned_lines
 
 
 def quantize(
     run: Annotated[Path, typer.Argument(help="Folder that `innervate train` wrote.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Bundle to write (.nrv).", show_default=False)],
     prune: Annotated[
-        float, typer.Option("--prune", min=0.0, max=0.9, help="Share of channels to remove.")
+        float,
+        typer.Option(
+            "--prune", min=0.0, max=0.9, help="Share of channels, memory units and heads to remove."
+        ),
     ] = 0.0,
+    max_macs: MaxMacs = None,
+    max_flash: MaxFlash = None,
+    max_arena: MaxArena = None,
+    max_instructions: MaxInstructions = None,
+    target: LimitTarget = "cortex-m4",
     ptq: Annotated[
         bool, typer.Option("--ptq", help="Calibrate only; by default quantization-aware training follows.")
     ] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Few epochs: to see that all works.")] = False,
     json: Json = False,
 ) -> None:
-    """Prune, quantize to int8 and write a bundle: model, signal path, decision rule, golden vectors, card."""
+    """Prune, quantize to int8 and write a bundle: model, signal path, decision rule, golden vectors, card.
+
+    Give limits (--max-...) and as little is removed as keeps the model within all of them; `innervate
+    sensitivity` shows beforehand which layers can spare how much.
+    """
     from quantize.convert import quantize as convert
+    from quantize.pruning import Budget
     from train.run import Run
+
+    limits = Budget(max_macs, max_flash, max_arena, max_instructions, target)
+    if prune and limits.limits:
+        raise InnervateError("A share to prune and limits say the same twice", "--prune", "Give one of them")
 
     with progress() as report:
         result = convert(
-            Run.load(run), out, prune=prune, mode="ptq" if ptq else "qat", fast=fast, progress=report
+            Run.load(run),
+            out,
+            prune=prune,
+            budget=limits if limits.limits else None,
+            mode="ptq" if ptq else "qat",
+            fast=fast,
+            progress=report,
         )
     if json:
         emit_json(result.to_json())
         return
-    emit_table(
-        ("engine", "accuracy", "largest difference (LSB)", "decisions as reference"),
-        ((row.engine, row.accuracy, row.max_lsb, row.agreement) for row in result.table),
+    columns = (
+        "executor",
+        "version",
+        "accuracy",
+        "LSB at most",
+        "outputs differing",
+        "decisions as reference",
     )
+    emit_table(
+        columns,
+        (
+            (row.engine, row.version, row.accuracy, row.max_lsb, row.differing, row.agreement)
+            for row in result.table
+        ),
+    )
+    for row in result.table:
+        if row.missing is not None:
+            note(f"{row.engine}: {row.missing}")
+        elif row.largest_gap is not None:
+            note(
+                f"{row.engine}: decisions differ only where the reference's two best outputs are "
+                f"{row.smallest_gap} to {row.largest_gap} LSB apart"
+            )
+    for line in pruned_lines(result):
+        say(line)
     say(f"Bundle: {out}. Figures: host, {result.windows:,} test windows.")
 
 
