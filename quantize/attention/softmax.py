@@ -1,6 +1,6 @@
 """Softmax of int8 values as TFLite's reference kernel computes it, with the gradient of the exact function.
 
-The arithmetic is gemmlowp's (fixedpoint/fixedpoint.h, on int32), as in `quantize.c99.fixed_point`: exp of each
+The arithmetic is gemmlowp's (fixedpoint/fixedpoint.h, on int32; `quantize.c99.fixed_point`): exp of each
 difference to the maximum as Q0.31, their sum as Q12.19, its reciprocal by three steps of Newton and Raphson.
 """
 
