@@ -1,7 +1,6 @@
 """One table of what every executor makes of the same windows, and how far from the reference kernels."""
 
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -10,15 +9,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.engines import Engine
-from edge.engines.native import NativeEngine
-from edge.engines.tflite import Kernels, TfliteEngine
 from edge.errors import InnervateError
-from quantize.c99 import build_shared
-from train.fit import predict
+from quantize.executors import FAKE, FLOAT, REFERENCE, executors, version_of
+from train.predict import predict
 
 Progress = Callable[[str, int, int], None]
-REFERENCE: Final = "tflite reference"
-_KERNELS: Final[tuple[Kernels, ...]] = ("reference", "optimised", "xnnpack")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -29,19 +24,26 @@ class Row(msgspec.Struct, frozen=True):
 
     Attributes:
         engine: executor.
+        version: of its package or compiler.
         accuracy: share of windows classified right.
         max_lsb: largest difference of an int8 output; None for the float model, which has none.
         differing: share of int8 outputs that differ; None for the float model.
         agreement: share of windows with the same winner.
+        smallest_gap: of the windows with another winner, how far apart the reference's two best outputs are
+            at least, LSB; None where all agree.
+        largest_gap: how far at most; no more than 2 * `max_lsb`.
         fake_lsb: largest difference from the fake-quantized network.
         missing: why it could not run; the figures are then None.
     """
 
     engine: str
+    version: str = ""
     accuracy: float | None = None
     max_lsb: int | None = None
     differing: float | None = None
     agreement: float | None = None
+    smallest_gap: int | None = None
+    largest_gap: int | None = None
     fake_lsb: int | None = None
     missing: str | None = None
 
@@ -51,10 +53,12 @@ class Verification(msgspec.Struct, frozen=True):
 
     Attributes:
         windows: how many were run.
-        rows: float first, then fake-quantized, TFLite's kernel sets, generated C.
+        reference: row that the others are compared with.
+        rows: float first, then fake-quantized, the TFLite runtimes' kernel sets, TFLM, generated C.
     """
 
     windows: int
+    reference: str
     rows: tuple[Row, ...]
 
     def row(self, name: str) -> Row:
@@ -81,53 +85,62 @@ def verify(
 
     Args:
         model: float network.
-        quantized: `QuantNetwork` of it.
+        quantized: fake-quantized form of it.
         tflite: the file written from that.
         x: windows int8 [N, window, channels].
         y: classes int64 [N].
         progress: called with stage, done, total.
+
+    Raises:
+        InnervateError: no TFLite runtime runs the file on its reference kernels.
     """
     report = progress or (lambda stage, done, total: None)
-    probabilities = {"float": softmax(predict(model, x))}
-    outputs = {"fake-quantized": to_int8(softmax(predict(quantized, x)))}
-    missing: dict[str, str] = {}
-    makers: dict[str, Callable[[], Engine]] = {
-        f"tflite {kernels}": lambda kernels=kernels: TfliteEngine(tflite, kernels)  # type: ignore[misc]
-        for kernels in _KERNELS
-    }
-    makers["generated c"] = lambda: NativeEngine(build_shared(tflite))
+    probabilities = softmax(predict(model, x))
+    outputs = {FAKE: to_int8(softmax(predict(quantized, x)))}
+    missing: dict[str, InnervateError] = {}
+    makers = executors(tflite)
     for done, (name, make) in enumerate(makers.items()):
         report("verify", done, len(makers))
         try:
             outputs[name] = run_all(make(), x)
         except InnervateError as error:
-            missing[name] = str(error)
+            missing[name] = error
     report("verify", len(makers), len(makers))
-    truth = outputs[REFERENCE]
-    rows = [
-        Row(
-            "float", _accuracy(probabilities["float"], y), agreement=_agreement(probabilities["float"], truth)
-        )
-    ]
-    for name in ("fake-quantized", *makers):
+    reference = next((name for name in REFERENCE if name in outputs), None)
+    if reference is None:
+        raise missing[REFERENCE[0]]
+    truth = outputs[reference]
+    rows = [_row(FLOAT, probabilities, truth, y)]
+    for name in (FAKE, *makers):
         if name in missing:
-            rows.append(Row(name, missing=missing[name]))
+            rows.append(Row(name, version_of(name), missing=str(missing[name])))
             continue
-        rows.append(_row(name, outputs[name], truth, outputs["fake-quantized"], y))
-    return Verification(len(x), tuple(rows))
+        distance = np.abs(outputs[name].astype(np.int16) - truth)
+        row = msgspec.structs.replace(
+            _row(name, outputs[name], truth, y),
+            max_lsb=int(distance.max(initial=0)),
+            differing=float((distance > 0).mean()),
+            fake_lsb=int(np.abs(outputs[name].astype(np.int16) - outputs[FAKE]).max(initial=0)),
+        )
+        rows.append(row)
+    return Verification(len(x), reference, tuple(rows))
 
 
 def _row(
-    name: str, output: NDArray[np.int8], truth: NDArray[np.int8], fake: NDArray[np.int8], y: NDArray[np.int64]
+    name: str, output: NDArray[np.int8] | NDArray[np.float32], truth: NDArray[np.int8], y: NDArray[np.int64]
 ) -> Row:
-    distance = np.abs(output.astype(np.int16) - truth)
+    """Accuracy and winners; among equal outputs of an int8 model, the lowest index wins."""
+    winners, true_winners = output.argmax(axis=1), truth.argmax(axis=1)
+    other = winners != true_winners
+    second, best = np.sort(truth[other].astype(np.int16), axis=1)[:, -2:].T
+    gaps = best - second
     return Row(
         name,
-        _accuracy(output, y),
-        int(distance.max(initial=0)),
-        float((distance > 0).mean()),
-        _agreement(output, truth),
-        int(np.abs(output.astype(np.int16) - fake).max(initial=0)),
+        version_of(name),
+        float((winners == y).mean()),
+        agreement=float(1 - other.mean()),
+        smallest_gap=int(gaps.min()) if len(gaps) else None,
+        largest_gap=int(gaps.max()) if len(gaps) else None,
     )
 
 
@@ -150,12 +163,3 @@ def to_int8(probabilities: NDArray[np.float32]) -> NDArray[np.int8]:
     steps = np.rint(probabilities.astype(np.float64) * 256) - 128
     stored: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8)
     return stored
-
-
-def _accuracy(outputs: NDArray[np.float32] | NDArray[np.int8], y: NDArray[np.int64]) -> float:
-    return float((outputs.argmax(axis=1) == y).mean())
-
-
-def _agreement(outputs: NDArray[np.float32] | NDArray[np.int8], truth: NDArray[np.int8]) -> float:
-    """Share of windows with the same winner; among equal outputs of an int8 model, the lowest index wins."""
-    return float((outputs.argmax(axis=1) == truth.argmax(axis=1)).mean())

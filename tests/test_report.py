@@ -167,7 +167,14 @@ def full() -> Report:
             125.0,
             300.0,
         ),
-        engines=Engines("the reference kernels", 153, [EngineRow("XNNPACK", HOST, 0.91, 1, 0.9999)]),
+        engines=Engines(
+            "the reference kernels",
+            153,
+            [
+                EngineRow("XNNPACK", HOST, 0.91, 1, 0.9999, "2.3.0", 2),
+                EngineRow("tflm", HOST, missing="gone"),
+            ],
+        ),
         parity=[
             ParityRow("filter", "qemu:netduinoplus2", EMULATED, 8000, 0),
             ParityRow("window", "qemu:netduinoplus2", EMULATED, 4345, 0),
@@ -329,7 +336,7 @@ def test_text_is_escaped_everywhere() -> None:
         subjects=Subjects([SubjectRow(evil, 1, 0.5)], {}, evil, HOST, evil),
         sizes=Sizes([Size(evil, 1, evil, HOST, evil)], [Layer(evil, evil, (1,), 1, 1)]),
         delay=Delay([DelayPart(evil, 1, 1, HOST, evil)]),
-        engines=Engines(evil, 1, [EngineRow(evil, HOST)]),
+        engines=Engines(evil, 1, [EngineRow(evil, HOST, version=evil), EngineRow("x", HOST, missing=evil)]),
         parity=[ParityRow(evil, evil, HOST, 10, 1, evil)],
         training=replace(base.training, phase=[evil] * 4),
         timeline=replace(base.timeline, labels=[evil] * 3, device_url=evil, description=evil),

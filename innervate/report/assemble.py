@@ -136,12 +136,20 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
         sizes=_sizes(result, evidence, instructions),
         delay=delay_parts(delay, measured, run.plan.delay),
         engines=Engines(
-            "tflite reference",
+            result.verification.reference,
             result.windows,
             [
-                EngineRow(row.engine, Measured.HOST, row.accuracy, row.max_lsb, row.agreement)
+                EngineRow(
+                    row.engine,
+                    Measured.HOST,
+                    row.accuracy,
+                    row.max_lsb,
+                    row.agreement,
+                    row.version,
+                    row.largest_gap,
+                    row.missing or "",
+                )
                 for row in result.table
-                if row.missing is None
             ],
         ),
         parity=parity,

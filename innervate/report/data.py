@@ -276,13 +276,27 @@ class Delay:
 
 @dataclass(frozen=True)
 class EngineRow:
-    """One engine: its accuracy, largest output difference in LSB, share of equal decisions (0..1)."""
+    """One engine: its accuracy, largest output difference in LSB, share of equal decisions (0..1).
+
+    Args:
+        engine: its name.
+        measured: where it ran.
+        accuracy: share of windows decided right.
+        max_lsb: largest output difference, LSB.
+        agreement: share of windows decided as by the reference.
+        version: of its package or compiler.
+        gap: where decisions differ, how far apart the reference's two best outputs are at most, LSB.
+        missing: why it did not run; empty where it did.
+    """
 
     engine: str
     measured: Measured
     accuracy: float | None = None
     max_lsb: int | None = None
     agreement: float | None = None
+    version: str = ""
+    gap: int | None = None
+    missing: str = ""
 
     def __post_init__(self) -> None:
         _require_fractions(self.accuracy, self.agreement)
