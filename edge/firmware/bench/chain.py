@@ -5,6 +5,7 @@ for an operating system (files by the C library). What it writes is returned as 
 """
 
 import functools
+import math
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -181,7 +182,7 @@ def _generate(folder: Path, path: SignalPath, rule: DecisionRule, outputs: NDArr
 #include <stdint.h>
 #include <string.h>
 
-#define STANDIN_INPUT_SIZE {path.window * len(path.outputs)}u
+#define STANDIN_INPUT_SIZE {math.prod(path.model_shape)}u
 #define STANDIN_OUTPUT_SIZE {classes}u
 
 typedef struct {{
