@@ -15,6 +15,8 @@ from quantize.c99.emitter import emit
 from quantize.c99.kernels import TARGETS
 
 NAME = "model"
+SINGLE = "single"
+"""The model as the harness runs it: with its first input and its first output alone."""
 HEAD = ("model", "MACs", "instructions", "per MAC", "code", "constants", "arena", "stack")
 
 
@@ -44,7 +46,7 @@ class Figures:
 
 
 def measure(file: Path, board: str, target: str = "generic") -> Figures:
-    """Compile a `.tflite` file, run it once on random input.
+    """Compile a `.tflite` file, run it once on random input; a context and a state fed in are zeros.
 
     Raises:
         InnervateError: the file cannot be used, or cross compiler or emulator are missing.
@@ -52,9 +54,10 @@ def measure(file: Path, board: str, target: str = "generic") -> Figures:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / NAME
         report = emit(file.read_bytes(), NAME, folder, target, where=str(file))
+        (folder / f"{SINGLE}.h").write_text(_single(len(report.input_shapes), len(report.output_shapes)))
         size = int(np.prod(report.input_shapes[0]))
         window = np.random.default_rng(0).integers(-128, 128, (1, size), np.int8)
-        result = run_windows(folder, NAME, window, board)
+        result = run_windows(folder, SINGLE, window, board)
     assert report.build is not None  # the cross compiler was there
     return Figures(
         file.stem,
@@ -65,6 +68,27 @@ def measure(file: Path, board: str, target: str = "generic") -> Figures:
         report.arena_bytes,
         result.stack_bytes,
     )
+
+
+def _single(inputs: int, outputs: int) -> str:
+    """Return a header whose `single_run` gives a model memory for its further inputs and outputs."""
+    ends = [("input", inputs), ("output", outputs)]
+    further = [(kind, n) for kind, count in ends for n in range(2, count + 1)]
+    arguments = [kind if n == 1 else f"{kind}_{n}" for kind, count in ends for n in range(1, count + 1)]
+    prefix = NAME.upper()
+    lines = [
+        f'#include "{NAME}.h"',
+        f"typedef {NAME}_t {SINGLE}_t;",
+        f"#define {SINGLE.upper()}_INPUT_SIZE {prefix}_INPUT_SIZE",
+        f"#define {SINGLE.upper()}_OUTPUT_SIZE {prefix}_OUTPUT_SIZE",
+        f"#define {SINGLE}_reset {NAME}_reset",
+        *(f"static int8_t {kind}_{n}[{prefix}_{kind.upper()}_{n}_SIZE];" for kind, n in further),
+        f"static inline void {SINGLE}_run({SINGLE}_t *m, const int8_t *input, int8_t *output)",
+        "{",
+        f"    {NAME}_run(m, {', '.join(arguments)});",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
