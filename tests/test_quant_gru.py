@@ -1,4 +1,4 @@
-"""GRU as one step in int8 operators, its state fed back by who runs it."""
+"""Stepwise networks (GRU, CNN and GRU) as one step in int8 operators, the state fed back by who runs it."""
 
 import importlib
 from typing import Any
@@ -11,71 +11,82 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.errors import InnervateError
-from quantize.calibrate import calibrate
+from quantize.calibrate import calibrate, in_float
 from quantize.distil import distil
-from quantize.gru.module import QuantGru
+from quantize.graph import QuantGraph
+from quantize.gru.network import StepwiseNetwork, lower_stepwise
 from quantize.gru.step import read_step
+from quantize.gru.stepwise import QuantStepwise
 from quantize.tflite_writer import write
 from quantize.verify import softmax, to_int8
 from tests.quant_models import as_input, divergence, windows
+from train import models
+from train.models._stepwise import Stepwise
 
-CHANNELS, STEPS, CLASSES, UNITS = 8, 50, 6, 32
+CHANNELS, LENGTH, CLASSES, UNITS, FIELDS = 8, 50, 6, 32, 2
 RUNTIMES = [
     ("ai_edge_litert", "BUILTIN_REF"),
     ("ai_edge_litert", "BUILTIN"),
     ("tflite_runtime", "BUILTIN_REF"),
     ("tflite_runtime", "BUILTIN"),
 ]
+FORMS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "samples": ("gru", {}, 0),
+    "means of samples, context": ("gru", {"stride": 5}, FIELDS),
+    "convolutions": ("cnn_gru", {}, 0),
+    "convolutions, context": ("cnn_gru", {"layers": [[12, 5, 2]], "features": 7, "units": 20}, FIELDS),
+}
 
 
-class Gru(nn.Module):
-    """Torch's own: the last state and a dense layer."""
-
-    def __init__(self, channels: int = CHANNELS, units: int = UNITS, gain: float = 1.0) -> None:
-        super().__init__()
-        self.gru = nn.GRU(channels, units, batch_first=True)
-        self.head = nn.Linear(units, CLASSES)
-        with torch.no_grad():
-            for parameter in self.gru.parameters():
-                parameter.mul_(gain)
-            self.head.weight.mul_(4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.head(self.gru(x.squeeze(2).permute(0, 2, 1))[0][:, -1])
-        return logits
-
-
-def made(seed: int = 0, **settings: Any) -> Gru:
+def made(form: str = "samples", seed: int = 0, gain: float = 1.0, **settings: int) -> Stepwise:
+    """A network whose front has seen windows, so that batch norms matter, and whose outputs differ."""
+    name, params, context = FORMS[form]
+    channels, length = settings.pop("channels", CHANNELS), settings.pop("length", LENGTH)
     torch.manual_seed(seed)
-    return Gru(**settings).eval()
-
-
-def signals(count: int, seed: int = 0, shape: tuple[int, int] = (STEPS, CHANNELS)) -> NDArray[np.int8]:
-    return windows(count, seed, shape)
-
-
-def quantized(model: Gru, x: NDArray[np.int8]) -> QuantGru:
-    network = QuantGru(model.gru, model.head)
-    calibrate(network, as_input(x))
-    return network
-
-
-def states(network: QuantGru, x: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Integers of the states after each step [N, steps, units], by the fake-quantized network."""
+    model = models.build(name, channels, length, CLASSES, params | settings, context)
+    assert isinstance(model, Stepwise)
     with torch.no_grad():
-        samples = network.input_quant(as_input(x))
-        constants = network.constants(samples)
-        state, kept = torch.zeros(len(x), network.units), []
-        for step in samples.value.squeeze(2).permute(2, 0, 1):
-            state = network.step(step, state, constants)["state"]
-            kept.append(torch.round(state * 128).to(torch.int64).numpy())
-    return np.stack(kept, axis=1)
+        for _ in range(10):
+            model.train()(as_input(signals(64, seed, (length, channels))), *facts(64, context))
+        for parameter in model.gru.parameters():
+            parameter.mul_(gain)
+        model.gru.get_parameter("bias_ih_l0").chunk(3)[1].add_(2)  # so that a state lasts
+        for layer in (model.dense, *model.front.modules()):
+            if isinstance(layer, nn.Linear):
+                layer.weight.mul_(4)
+    return model.eval()
+
+
+def signals(count: int, seed: int = 0, shape: tuple[int, int] = (LENGTH, CHANNELS)) -> NDArray[np.int8]:
+    """Random windows [count, *shape] round levels of their own, quiet to loud."""
+    rng = np.random.default_rng(seed)
+    loudness = rng.permutation(np.linspace(0.05, 1.5, count))[:, None, None]
+    level = rng.normal(0, 40, (count, 1, shape[1]))
+    steps = np.rint(windows(count, seed, shape) * loudness + level)
+    stored: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8)
+    return stored
+
+
+def facts(count: int, size: int, seed: int = 0) -> list[torch.Tensor]:
+    """Context on the grid of int8, or none."""
+    steps = np.random.default_rng(seed).integers(-128, 128, (count, size))
+    return [torch.from_numpy(steps.astype(np.float32)) / 32] if size else []
+
+
+def lowered(model: Stepwise, shape: tuple[int, int] = (LENGTH, CHANNELS)) -> StepwiseNetwork:
+    return lower_stepwise(model, (shape[1], 1, shape[0]), model.context)
+
+
+def quantized(model: Stepwise, x: NDArray[np.int8]) -> QuantStepwise:
+    network = QuantStepwise(lowered(model, (x.shape[1], x.shape[2])))
+    calibrate(network, as_input(x), *facts(len(x), model.context, 9))
+    return network
 
 
 class Runner:
     """Drives the step graph through windows, as an engine would."""
 
-    def __init__(self, tflite: bytes, runtime: str, kernels: str) -> None:
+    def __init__(self, tflite: bytes, runtime: str = "ai_edge_litert", kernels: str = "BUILTIN_REF") -> None:
         module: Any = importlib.import_module(f"{runtime}.interpreter")
         self.interpreter = module.Interpreter(
             model_content=tflite,
@@ -83,35 +94,48 @@ class Runner:
             experimental_op_resolver_type=getattr(module.OpResolverType, kernels),
         )
         self.interpreter.allocate_tensors()
-        self.sample, self.state = (d["index"] for d in self.interpreter.get_input_details())
-        self.output, self.following = (d["index"] for d in self.interpreter.get_output_details())
-        self.size = self.interpreter.get_input_details()[1]["shape"]
+        self.inputs = {d["name"]: d for d in self.interpreter.get_input_details()}
+        self.outputs = {d["name"]: d for d in self.interpreter.get_output_details()}
+        self.state = np.zeros(self.inputs["state"]["shape"], np.int8)
 
-    def step(
-        self, sample: NDArray[np.int8], state: NDArray[np.int8]
-    ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        self.interpreter.set_tensor(self.sample, sample[None])
-        self.interpreter.set_tensor(self.state, state)
+    def step(self, chunk: NDArray[np.int8], context: NDArray[np.int8] | None = None) -> NDArray[np.int8]:
+        """Probabilities after a chunk [samples, channels]; the state goes on."""
+        fed: dict[str, Any] = {"window": chunk, "context": context, "state": self.state}
+        for name, details in self.inputs.items():
+            self.interpreter.set_tensor(details["index"], np.reshape(fed[name], details["shape"]))
         self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.output)[0], self.interpreter.get_tensor(self.following)
+        self.state = self.interpreter.get_tensor(self.outputs["state.next"]["index"])
+        output: NDArray[np.int8] = self.interpreter.get_tensor(self.outputs["probabilities"]["index"])[0]
+        return output
 
-    def run(self, x: NDArray[np.int8]) -> NDArray[np.int64]:
+    def window(self, x: NDArray[np.int8], context: NDArray[np.int8] | None = None) -> NDArray[np.int8]:
+        """Probabilities after a window [T, channels]."""
+        channels = self.inputs["window"]["shape"][-1]
+        chunk = int(np.prod(self.inputs["window"]["shape"])) // channels
+        return [self.step(part, context) for part in x.reshape(-1, chunk, channels)][-1]
+
+    def windows(self, x: NDArray[np.int8], context: list[torch.Tensor]) -> NDArray[np.int64]:
+        """Probabilities [N, K] of windows that each begin with a state of zero."""
         outputs = []
-        for window in x:
-            state = np.zeros(self.size, np.int8)
-            for sample in window:
-                output, state = self.step(sample, state)
-            outputs.append(output.astype(np.int64))
+        for number, window in enumerate(x):
+            self.state = np.zeros_like(self.state)
+            given = (context[0][number] * 32).numpy().astype(np.int8) if context else None
+            outputs.append(self.window(window, given).astype(np.int64))
         return np.array(outputs)
 
 
-def test_without_rounding_it_is_the_gru_of_torch() -> None:
-    model, x = made(), as_input(signals(30))
-    network, state = QuantGru(model.gru, model.head), torch.zeros(30, UNITS)
+def said(network: nn.Module, x: NDArray[np.int8], context: list[torch.Tensor]) -> NDArray[np.int64]:
+    """Probabilities of a fake-quantized network as an int8 file gives them."""
     with torch.no_grad():
-        for step in x.squeeze(2).permute(2, 0, 1):
-            state = network.step(step, state, network.constants(x), quantized=False)["state"]
-        torch.testing.assert_close(model.head(state), model(x), rtol=1e-4, atol=1e-5)
+        return to_int8(softmax(network(as_input(x), *context).numpy())).astype(np.int64)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_without_rounding_it_is_the_network_of_torch(form: str) -> None:
+    model, x = made(form), as_input(signals(30))
+    network, context = QuantStepwise(lowered(model)), facts(30, model.context)
+    with torch.no_grad(), in_float(network):
+        torch.testing.assert_close(network(x, *context), model(x, *context), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -119,27 +143,65 @@ def test_without_rounding_it_is_the_gru_of_torch() -> None:
 )
 def test_each_step_is_that_of_the_reference_kernels(channels: int, units: int, gain: float) -> None:
     """Given the same sample and state, the same integers; halves apart, which the kernels round elsewhere."""
-    model, x = made(channels=channels, units=units, gain=gain), signals(64, 1, (20, channels))
+    shape = (20, channels)
+    model, x = made(channels=channels, units=units, gain=gain, length=20), signals(64, 1, shape)
     network = quantized(model, x)
-    runner = Runner(write(read_step(network)), "ai_edge_litert", "BUILTIN_REF")
+    runner = Runner(write(read_step(network)))
     differences = []
-    for window, wanted in zip(x[:8], states(network, x[:8]), strict=True):
-        before = np.zeros((1, units), np.int8)
-        for sample, after in zip(window, wanted, strict=True):
-            differences.append(np.abs(runner.step(sample, before)[1][0] - after))
-            before = after.astype(np.int8)[None]
-    assert np.mean(np.array(differences) > 0) < 0.001
-
-
-@pytest.mark.parametrize(("runtime", "kernels"), RUNTIMES)
-def test_every_runtime_gives_the_outputs_of_the_network(runtime: str, kernels: str) -> None:
-    x = signals(60, seed=2)
-    network = quantized(made(), signals(512, seed=1))
     with torch.no_grad():
-        wanted = to_int8(softmax(network(as_input(x)).numpy())).astype(int)
-    outputs = Runner(write(read_step(network)), runtime, kernels).run(x)
+        for window in x[:8]:
+            state = torch.zeros(1, units)
+            for sample in window:
+                features = network.features(as_input(sample[None, None]))
+                runner.state = np.rint(state.numpy() * 128).astype(np.int8)
+                state = network.gru.step(features.value, state, network.gru.constants(features))["state"]
+                runner.step(sample)
+                differences.append(runner.state[0] - np.rint(state.numpy()[0] * 128))
+    assert np.mean(np.array(differences) != 0) < 0.001
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("runtime", "kernels"), RUNTIMES)
+def test_every_runtime_gives_the_outputs_of_the_network(runtime: str, kernels: str, form: str) -> None:
+    x = signals(40, seed=2)
+    model = made(form)
+    network, context = quantized(model, signals(512, seed=1)), facts(40, model.context, 3)
+    outputs = Runner(write(read_step(network)), runtime, kernels).windows(x, context)
+    wanted = said(network, x, context)
     assert np.abs(outputs - wanted).max() <= 4
     assert (outputs.argmax(axis=1) == wanted.argmax(axis=1)).mean() >= 0.95
+    exact = softmax(model(as_input(x), *context).detach().numpy())
+    assert np.abs((outputs + 128) / 256 - exact).max() < 0.12
+    assert exact.std(axis=0).max() > 0.02  # the outputs do depend on the window
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_kept_state_goes_on_where_the_window_before_ended(form: str) -> None:
+    model, x = made(form), signals(12, seed=4)[:, :10]
+    network, context = quantized(model, signals(256, seed=1)), facts(1, model.context, 5)
+    row = as_input(x).unsqueeze(0)
+    with torch.no_grad():
+        wanted = to_int8(softmax(network.sequence(row, *context)[0].numpy())).astype(int)
+        exact = softmax(model.sequence(row, *context)[0].numpy())
+    runner = Runner(write(read_step(network)))
+    given = (context[0][0] * 32).numpy().astype(np.int8) if context else None
+    outputs = np.array([runner.window(window, given) for window in x]).astype(int)
+    assert np.abs(outputs - wanted).max() <= 4
+    assert np.abs((outputs + 128) / 256 - exact).max() < 0.12
+    afresh = said(network, x, [one.repeat(12, 1) for one in context])
+    assert np.array_equal(afresh[0], wanted[0])
+    assert np.abs(afresh[1:] - wanted[1:]).max() > 4  # it does matter
+
+
+def test_one_long_window_is_its_parts_in_a_row() -> None:
+    model = made("convolutions")
+    network, x = quantized(model, signals(256, seed=1)), as_input(signals(6, seed=7))
+    with torch.no_grad():
+        for one in (model, network):
+            row = one.sequence(x.reshape(2, 3, CHANNELS, 1, LENGTH))
+            whole = one(x.reshape(2, 3, CHANNELS, 1, LENGTH).permute(0, 2, 3, 1, 4).flatten(3))
+            torch.testing.assert_close(row[:, -1], whole, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(row[:, 0], one(x[::3]), rtol=1e-5, atol=1e-5)
 
 
 def test_the_file_is_small_and_has_a_state_at_both_ends() -> None:
@@ -154,14 +216,41 @@ def test_the_file_is_small_and_has_a_state_at_both_ends() -> None:
         assert state.type == schema.TensorType.INT8
         assert (state.quantization.scale[0], state.quantization.zeroPoint[0]) == (1 / 128, 0)
     signature = file.signatureDefs[0]
-    assert [end.name for end in signature.inputs] == [b"sample", b"state"]
+    assert [end.name for end in signature.inputs] == [b"window", b"state"]
     assert [end.name for end in signature.outputs] == [b"probabilities", b"state.next"]
+
+
+def test_a_step_reads_a_chunk_and_the_context() -> None:
+    graph = read_step(quantized(made("convolutions, context"), signals(256)))
+    ends = [
+        [(graph.tensors[i].name, graph.tensors[i].shape) for i in end] for end in (graph.inputs, graph.given)
+    ]
+    assert ends == [
+        [("window", (1, 1, 5, CHANNELS)), ("context", (1, FIELDS)), ("state", (1, 20))],
+        [("probabilities", (1, CLASSES)), ("state.next", (1, 20))],
+    ]
+    assert scale_of(graph, "context") == 1 / 32
+    assert scale_of(graph, "state") == scale_of(graph, "state.next") == 1 / 128
+
+
+def scale_of(graph: QuantGraph, name: str) -> float:
+    return next(tensor.scale for tensor in graph.tensors if tensor.name == name)
+
+
+def test_cost_is_that_of_a_window() -> None:
+    network = lowered(made("convolutions, context"))
+    front = 12 * 5 * CHANNELS + 12 * 7
+    step = front + 3 * 20 * (7 + 20) + CLASSES * (20 + FIELDS)
+    assert network.macs == 10 * step
+    assert network.parameters == (
+        12 * 5 * CHANNELS + 12 + 12 * 7 + 7 + 3 * 20 * (7 + 20) + 6 * 20 + CLASSES * (20 + FIELDS + 1)
+    )
 
 
 def test_distilling_brings_the_quantized_network_nearer() -> None:
     model, x = made(), signals(256, seed=6)
     network = quantized(model, x)
-    kernels: Any = network.kernels
+    kernels: Any = network.gru.kernels
     with torch.no_grad():
         for kernel in kernels.values():
             kernel.bias += torch.linspace(-0.5, 0.5, UNITS)
@@ -173,10 +262,18 @@ def test_distilling_brings_the_quantized_network_nearer() -> None:
 
 @pytest.mark.parametrize("setting", [{"num_layers": 2}, {"bidirectional": True}, {"bias": False}])
 def test_variants_are_refused(setting: dict[str, Any]) -> None:
+    model = made()
+    model.gru = nn.GRU(CHANNELS, UNITS, batch_first=True, **setting)
     with pytest.raises(InnervateError, match=r"only a GRU of one layer, one direction and with biases"):
-        QuantGru(nn.GRU(CHANNELS, UNITS, **setting), nn.Linear(UNITS, CLASSES))
+        lowered(model)
 
 
-def test_a_head_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(InnervateError, match="a head of 31 inputs does not fit 32 units"):
-        QuantGru(nn.GRU(CHANNELS, UNITS), nn.Linear(31, CLASSES))
+def test_what_does_not_fit_is_refused() -> None:
+    model = made()
+    with pytest.raises(InnervateError, match="a window of 51 samples is not a whole number of steps of 5"):
+        lower_stepwise(made("convolutions"), (CHANNELS, 1, 51))
+    with pytest.raises(InnervateError, match="a head of 32 inputs does not fit 32 units and 3 values"):
+        lower_stepwise(model, (CHANNELS, 1, LENGTH), 3)
+    front = nn.Sequential(nn.Flatten(), nn.Linear(CHANNELS, CHANNELS), nn.ReLU())
+    with pytest.raises(InnervateError, match="features that no longer have a sign"):
+        lowered(Stepwise(front, 1, CHANNELS, UNITS, CLASSES))

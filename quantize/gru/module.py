@@ -1,7 +1,7 @@
-"""The fake-quantized GRU network: trains like any module, computes what int8 TFLite operators will.
+"""The fake-quantized step of a GRU: trains like any module, computes what int8 TFLite operators will.
 
 Gates in torch's convention (Cho 2014, reset after the product): r = sigmoid(W_r [x h] + b_r), z = sigmoid(W_z
-[x h] + b_z), n = tanh(W x + b + r (U h + c)), h' = n + z (h - n). Samples and states share the scale 1/128,
+[x h] + b_z), n = tanh(W x + b + r (U h + c)), h' = n + z (h - n). Features and states share the scale 1/128,
 so that one dense layer reads both; sigmoids have scale 1/256, tanh 1/128; every other value its own.
 """
 
@@ -13,10 +13,10 @@ from brevitas.function.ops_ste import round_ste
 from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
-from edge.errors import InnervateError
+from quantize.gru.network import StepwiseNetwork
 from quantize.lstm.rounding import straight_through, twice_rounded
 from quantize.network import Dense
-from quantize.quantizers import INPUT_SCALE, activation, input_activation, weighted
+from quantize.quantizers import INPUT_SCALE, PERCENTILE, activation, weighted
 
 SIGMOID_SCALE: Final = 1 / 256
 GATES: Final = ("reset_gate", "update_gate")
@@ -29,68 +29,31 @@ Values = dict[str, Any]
 
 
 class QuantGru(nn.Module):
-    """GRU over windows float [N, C, 1, T], and a dense layer on its last state: logits [N, K].
+    """One step at a time, from features [N, features] and states [N, units].
 
     Args:
-        gru: one layer, one direction, with biases; its weights are copied.
-        head: from its state to logits.
-
-    Raises:
-        InnervateError: another variant.
+        network: its weights are copied.
+        percentile: of the values of a step, the share that calibration does not clip, in percent.
     """
 
-    def __init__(self, gru: nn.GRU, head: nn.Linear) -> None:
+    def __init__(self, network: StepwiseNetwork, percentile: float = PERCENTILE) -> None:
         super().__init__()
-        if gru.num_layers != 1 or gru.bidirectional or not gru.bias:
-            raise InnervateError(
-                "only a GRU of one layer, one direction and with biases has an int8 form here",
-                "gru",
-                "Use nn.GRU(channels, units)",
-            )
-        if head.in_features != gru.hidden_size:
-            raise InnervateError(
-                f"a head of {head.in_features} inputs does not fit {gru.hidden_size} units",
-                "head",
-                "Use nn.Linear(units, classes)",
-            )
-        self.channels, self.units, self.classes = gru.input_size, gru.hidden_size, head.out_features
-        weights = dict(gru.named_parameters())
-        inputs, states = weights["weight_ih_l0"].chunk(3), weights["weight_hh_l0"].chunk(3)
-        biases, state_biases = weights["bias_ih_l0"].chunk(3), weights["bias_hh_l0"].chunk(3)
-        self.input_quant = input_activation()
+        inputs, states = network.weight.chunk(3), network.recurrent_weight.chunk(3)
+        biases, state_biases = network.bias.chunk(3), network.recurrent_bias.chunk(3)
         self.kernels = nn.ModuleDict(
             {
-                "reset_gate": _dense(torch.cat([inputs[0], states[0]], 1), biases[0] + state_biases[0]),
-                "update_gate": _dense(torch.cat([inputs[1], states[1]], 1), biases[1] + state_biases[1]),
-                "candidate": _dense(inputs[2], biases[2]),
-                "recurrent": _dense(states[2], state_biases[2]),
+                "reset_gate": dense(torch.cat([inputs[0], states[0]], 1), biases[0] + state_biases[0]),
+                "update_gate": dense(torch.cat([inputs[1], states[1]], 1), biases[1] + state_biases[1]),
+                "candidate": dense(inputs[2], biases[2]),
+                "recurrent": dense(states[2], state_biases[2]),
             }
         )
-        self.activations = nn.ModuleDict({name: activation(relu=False) for name in ACTIVATIONS})
-        self.head: Any = _dense(head.weight, torch.zeros(self.classes) if head.bias is None else head.bias)
-        self.head_activation = activation(relu=False)
+        self.activations = nn.ModuleDict({name: activation(False, percentile) for name in ACTIVATIONS})
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits [N, K] of windows [N, C, 1, T]."""
-        samples = self.input_quant(x)
-        quantized = isinstance(samples, IntQuantTensor)
-        steps = (samples.value if quantized else samples).squeeze(2).permute(2, 0, 1)
-        state = steps.new_zeros(steps.shape[1], self.units)
-        constants, seen = self.constants(samples), []
-        for step in steps:
-            values = self.step(step, state, constants, quantized)
-            state = values["state"]
-            seen.append(values)
-        if not quantized:  # in calibration each quantizer sees all steps at once
-            for name, module in self.activations.items():
-                module(torch.stack([values[name] for values in seen]))
-        logits = self.logits(samples.set(value=state) if quantized else state)
-        result: torch.Tensor = logits.value if isinstance(logits, IntQuantTensor) else logits
-        return result
-
-    def logits(self, state: Any) -> Any:
-        """Quantized logits [N, K] of a quantized state [N, units]."""
-        return self.head_activation(self.head(state))
+    def calibrate(self, seen: list[Values]) -> None:
+        """Show each quantizer its values in all steps at once."""
+        for name, module in self.activations.items():
+            module(torch.stack([values[name] for values in seen]))
 
     def step(
         self, x: torch.Tensor, h: torch.Tensor, constants: dict[str, Any], quantized: bool = True
@@ -98,7 +61,7 @@ class QuantGru(nn.Module):
         """All values of one step: those of `ACTIVATIONS`, and the next `state` [N, units].
 
         Args:
-            x: samples [N, C].
+            x: features [N, features].
             h: states [N, units].
             constants: weight and bias of each kernel.
             quantized: round and saturate; else all is computed in float.
@@ -151,5 +114,6 @@ class QuantGru(nn.Module):
         return quantized
 
 
-def _dense(weight: torch.Tensor, bias: torch.Tensor) -> nn.Module:
-    return weighted(Dense("", (), (len(weight),), weight.detach(), bias.detach()))
+def dense(weight: torch.Tensor, bias: torch.Tensor) -> nn.Module:
+    """Brevitas layer of weights [out, in] and a bias [out]."""
+    return weighted(Dense("", (), (len(weight),), weight, bias))

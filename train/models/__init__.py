@@ -119,7 +119,7 @@ def build(
 
 def keeps_state(model: nn.Module) -> bool:
     """Whether a network's state goes on from window to window."""
-    return isinstance(model, Recurrent) and model.keeps_state
+    return bool(getattr(model, "keeps_state", False))
 
 
 def to_input(x: NDArray[np.int8]) -> torch.Tensor:

@@ -37,8 +37,8 @@ def build(
         channels: of the signal.
         window: samples.
         classes: outputs.
-        steps: parts of equal length that the window is cut into; by default the most, up to ten, that
-            divide it.
+        steps: parts of equal length that the window is cut into; by default the most, up to ten, that the
+            kernels fit.
         layers: filters, kernel length and stride of each convolution, none of which pads; the mean over what
             is left of the part goes on.
         features: that the memory gets of a part.
@@ -49,16 +49,19 @@ def build(
     Raises:
         ValueError: the window is not a whole number of steps, or a part is shorter than the kernels need.
     """
-    count = max(n for n in range(1, MAX_STEPS + 1) if window % n == 0) if steps is None else steps
+    least = 1
+    for _, kernel, stride in reversed(layers):
+        least = (least - 1) * stride + kernel
+    fitting = [n for n in range(1, MAX_STEPS + 1) if window % n == 0 and window // n >= least]
+    count = max(fitting, default=1) if steps is None else steps
     if count < 1 or window % count:
         raise ValueError(f"a window of {window} samples cannot be cut into {count} equal parts")
-    chunk = length = window // count
+    chunk = window // count
+    if chunk < least:
+        raise ValueError(f"a part of {chunk} samples is too short for its kernels")
     stack: list[nn.Module] = []
     width = channels
     for filters, kernel, stride in layers:
-        length = (length - kernel) // stride + 1
-        if length < 1:
-            raise ValueError(f"a part of {chunk} samples is too short for its kernels")
         stack += [
             nn.Conv2d(width, filters, (1, kernel), (1, stride), bias=False),
             nn.BatchNorm2d(filters),

@@ -46,7 +46,8 @@ _INFO = {
     "Number of subtractions": "subtractions",
     "Count quality": "count_quality",
 }
-"""Columns of subject-info.csv and what they are called here; quality 1 is good, 0 bad. `sex_male` is 1 or 0."""
+"""Columns of subject-info.csv and what they are called here; quality 1 is good, 0 bad. The sex is there as
+`sex_male` too, 1 or 0."""
 
 
 def can_read(path: Path) -> bool:
