@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from edge.errors import InnervateError
-from innervate.verbs import bench, calibrate, catalog, compiling, data, demo, devices, quantizing, training
+from innervate.verbs import (
+    bench,
+    calibrate,
+    catalog,
+    compiling,
+    data,
+    demo,
+    devices,
+    pruning,
+    quantizing,
+    training,
+)
 
 _EXTRAS = {
     "host": (
@@ -57,6 +68,7 @@ app.command()(catalog.boards)
 app.add_typer(data.app, name="data")
 app.command()(training.train)
 app.command()(training.evaluate)
+app.command()(pruning.sensitivity)
 app.command()(quantizing.quantize)
 app.command()(quantizing.inspect)
 app.command("compile")(compiling.compile_model)

@@ -7,12 +7,15 @@ A part with arrays whose shapes do not fit raises ValueError when it is made.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from train.filter_response import PathResponse
+
+if TYPE_CHECKING:  # it brings torch
+    from quantize.pruning.sensitivity import Sensitivity
 
 Counts = npt.NDArray[np.integer[Any]]
 Reals = npt.NDArray[np.floating[Any]]
@@ -406,5 +409,6 @@ class Report:
     parity: Sequence[ParityRow] = ()
     training: Training | None = None
     timeline: Timeline | None = None
+    sensitivity: "Sensitivity | None" = None
     failures: Sequence[str] = ()
     notes: Sequence[str] = ()

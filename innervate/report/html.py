@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from edge.errors import InnervateError
-from innervate.report import figures, path_figures, wording
+from innervate.report import figures, layer_figures, path_figures, wording
 from innervate.report.data import MISSING, Confusion, Measured, ParityRow, Report, Subjects
 
 _FOLDER = Path(__file__).parent
@@ -112,6 +112,8 @@ def _pictures(report: Report) -> dict[str, Markup]:
         found["training"] = figures.training(report.training)
     if report.timeline is not None and report.timeline.time_s.size:
         found["timeline"] = figures.timeline(report.timeline)
+    if report.sensitivity is not None and report.sensitivity.layers:
+        found["sensitivity"] = layer_figures.sensitivity(report.sensitivity)
     return found
 
 

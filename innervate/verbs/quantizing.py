@@ -38,7 +38,7 @@ def quantize(
     sensitivity` shows beforehand which layers can spare how much.
     """
     from quantize.convert import quantize as convert
-    from quantize.pruning import Budget
+    from quantize.pruning.cost import Budget
     from train.run import Run
 
     limits = Budget(max_macs, max_flash, max_arena, max_instructions, target)

@@ -5,7 +5,6 @@ finds what can go, `importance` says what it is worth, `pruner` ranks and `remov
 `budget` and `sensitivity` measure. The caller fine-tunes what is left.
 """
 
-from quantize.pruning.cost import Budget, Footprint
 from quantize.pruning.pruner import Pruner, prune
 
-__all__ = ["Budget", "Footprint", "Pruner", "prune"]
+__all__ = ["Pruner", "prune"]
