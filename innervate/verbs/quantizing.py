@@ -9,12 +9,27 @@ import typer
 from edge.bundle import Bundle
 from edge.errors import InnervateError
 from innervate.output import Json, emit_json, emit_table, note, progress, say
+from innervate.verbs import importing
 from innervate.verbs.pruning import LimitTarget, MaxArena, MaxFlash, MaxInstructions, MaxMacs, pruned_lines
 
 
 def quantize(
-    run: Annotated[Path, typer.Argument(help="Folder that `innervate train` wrote.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Bundle to write (.nrv).", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder that `innervate train` wrote; or a model from elsewhere: .keras, .h5, SavedModel "
+            "folder, int8 .tflite.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="Bundle to write (.nrv); of a model from elsewhere also .tflite.",
+            show_default=False,
+        ),
+    ],
     prune: Annotated[
         float,
         typer.Option(
@@ -30,13 +45,22 @@ def quantize(
         bool, typer.Option("--ptq", help="Calibrate only; by default quantization-aware training follows.")
     ] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Few epochs: to see that all works.")] = False,
+    like: importing.Like = None,
+    calibrate: importing.Calibrate = None,
+    step: importing.Step = None,
     json: Json = False,
 ) -> None:
     """Prune, quantize to int8 and write a bundle: model, signal path, decision rule, golden vectors, card.
 
     Give limits (--max-...) and as little is removed as keeps the model within all of them; `innervate
     sensitivity` shows beforehand which layers can spare how much.
+
+    A model from elsewhere is made int8 as it is: `innervate quantize MODEL.keras --like RUN --out X.nrv`.
     """
+    if importing.is_model(run):
+        importing.import_model(run, out, like, calibrate, step, json)
+        return
+    importing.check_unused(like, calibrate, step)
     from quantize.convert import quantize as convert
     from quantize.pruning.cost import Budget
     from train.run import Run

@@ -115,6 +115,10 @@ class Graph:
         self.tensors.append(replace(like, index=len(self.tensors), name=name, **changes))
         return len(self.tensors) - 1
 
+    def changed(self, tensor: int, **changes: Any) -> Tensor:
+        """Return a tensor with some facts changed."""
+        return replace(self.tensors[tensor], **changes)
+
     def constant(
         self, name: str, values: NDArray[np.generic], quantization: Quantization | None = None
     ) -> int:
