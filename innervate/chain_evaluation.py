@@ -166,7 +166,7 @@ def _through_the_chain(
     bundle = quantize(run, home / "model.nrv", prune=prune, mode=mode, fast=fast, progress=progress).bundle
     board = board_of(device)
     firmware = None if board is None else build_firmware(bundle, board, home / "firmware").path
-    engine = NativeEngine(build_shared(bundle.model))
+    engine = NativeEngine(build_shared(bundle.model), bundle.pipeline.keeps_state)
     with Link.open(device, firmware, bundle.hash) as link:
         played = replay(bundle, engine, link, run.recordings("test"), progress=progress)
     test = run.windows("test")
