@@ -22,8 +22,8 @@ from edge.firmware.bench.emulator import BOARDS, COMPILER, EMULATOR, HERE, layou
 from edge.firmware.config import config_c, config_h
 from edge.signal_path import SignalPath
 
-_CORE: Final = HERE.parents[1] / "core"
-_WARNINGS: Final = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror")
+CORE: Final = HERE.parents[1] / "core"
+WARNINGS: Final = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror")
 _RUN_SECONDS: Final = 60.0
 
 STEP_SAMPLE: Final = 0
@@ -141,9 +141,9 @@ def run_chain(
         )
     with tempfile.TemporaryDirectory(prefix="innervate-chain-") as name:
         folder = Path(name)
-        _generate(folder, path, rule, outputs)
+        generate(folder, path, rule, outputs)
         (folder / "core.o").write_bytes(_core_object(chosen.compiler, (*chosen.cflags, *flags)))
-        command = [chosen.compiler, *_WARNINGS, *chosen.cflags, *flags, f"-I{_CORE}", f"-I{HERE}", "-I."]
+        command = [chosen.compiler, *WARNINGS, *chosen.cflags, *flags, f"-I{CORE}", f"-I{HERE}", "-I."]
         command += [str(HERE / "chain_main.c"), "config.c", "core.o"]
         if chosen.board is None:
             command += [str(HERE / "files_stdio.c"), "-static"]
@@ -162,14 +162,15 @@ def run_chain(
 @functools.cache
 def _core_object(compiler: str, flags: tuple[str, ...]) -> bytes:
     """Compile the core, kernels apart, into one object file; assembly in it guards itself by architecture."""
-    sources = sorted(str(path) for path in _CORE.iterdir() if path.suffix in (".c", ".S"))
+    sources = sorted(str(path) for path in CORE.iterdir() if path.suffix in (".c", ".S"))
     with tempfile.TemporaryDirectory(prefix="innervate-core-") as name:
-        command = [compiler, *_WARNINGS, *flags, "-ffunction-sections", f"-I{_CORE}", *sources]
+        command = [compiler, *WARNINGS, *flags, "-ffunction-sections", f"-I{CORE}", *sources]
         run_tool([*command, "-r", "-nostdlib", "-o", "core.o"], Path(name), "building the core")
         return (Path(name) / "core.o").read_bytes()
 
 
-def _generate(folder: Path, path: SignalPath, rule: DecisionRule, outputs: NDArray[np.int8]) -> None:
+def generate(folder: Path, path: SignalPath, rule: DecisionRule, outputs: NDArray[np.int8]) -> None:
+    """Write config.h, config.c, and a standin.h for a model that gives outputs, int8 [n, classes], in turn."""
     classes = outputs.shape[1]
     (folder / "config.h").write_text(config_h(path, classes, "standin"), encoding="utf-8")
     constants = config_c(
