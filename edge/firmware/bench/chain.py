@@ -170,7 +170,7 @@ def _core_object(compiler: str, flags: tuple[str, ...]) -> bytes:
 
 
 def generate(folder: Path, path: SignalPath, rule: DecisionRule, outputs: NDArray[np.int8]) -> None:
-    """Write config.h, config.c, and a standin.h for a model that gives outputs, int8 [n, classes], in turn."""
+    """Write config.h, config.c, and standin.h: a model that gives outputs, int8 [n, classes], in turn."""
     classes = outputs.shape[1]
     (folder / "config.h").write_text(config_h(path, classes, "standin"), encoding="utf-8")
     constants = config_c(
