@@ -19,6 +19,7 @@ from train.corpus import Corpus
 from train.experiment import Experiment, predict_classes, score_plan, shortened
 from train.fit import named
 from train.metrics import Metrics
+from train.recording import UNMARKED
 from train.run import Run, train_split
 from train.splits import make_splits
 from train.task import Task
@@ -170,15 +171,16 @@ def _through_the_chain(
     with Link.open(device, firmware, bundle.hash) as link:
         played = replay(bundle, engine, link, run.recordings("test"), progress=progress)
     test = run.windows("test")
+    marked = test.y != UNMARKED
     classes = device_classes(test, played)
-    if len(classes.rows) != len(test):
+    if len(classes.rows) != marked.sum():
         raise AssertionError("every labelled test window is streamed")
     return FoldResult(
-        [str(name) for name in test.subject],
-        test.y.tolist(),
-        predict_classes(run.model(), test).tolist(),
+        [str(name) for name in test.subject[marked]],
+        test.y[marked].tolist(),
+        predict_classes(run.model(), test)[marked].tolist(),
         classes.predicted.tolist(),
-        run.experiment.predict_floor(run.signal_path, test).tolist(),
+        run.experiment.predict_floor(run.signal_path, test)[marked].tolist(),
         played.outputs,
         played.differing_outputs,
         played.decisions,
