@@ -59,6 +59,11 @@ def test_reshapes_read_values_as_a_device_holds_them() -> None:
 @pytest.mark.parametrize("context", [0, 2])
 def test_the_file_computes_what_the_quantized_network_does(context: int) -> None:
     model = network(1, context)
+    with torch.no_grad():  # fresh weights see next to no difference between windows
+        for weight in (*model.get_submodule("lstm").parameters(), *model.get_submodule("dense").parameters()):
+            weight *= 6
+        for weight in model.get_submodule("vision").parameters():
+            weight *= 2
     form = quantized(lower(model, (CHANNELS, 1, WINDOW), context))
     x = windows(200, 5, (WINDOW, CHANNELS))
     beside = (torch.arange(200 * context).reshape(200, -1) % 96 - 48) / 32 if context else None
@@ -71,9 +76,11 @@ def test_the_file_computes_what_the_quantized_network_does(context: int) -> None
     theirs = np.array([reference.run(*row) for row in rows])
     ours = np.array([native.run(*row) for row in rows])
     assert np.array_equal(ours, theirs)
+    xnnpack = TfliteEngine(tflite, "xnnpack")  # rounds halves to even, as torch does
     with torch.no_grad():
         probabilities = torch.softmax(form(*given), 1).numpy()
-    assert np.abs(np.clip(np.rint(probabilities * 256) - 128, -128, 127) - theirs).max() <= 2
+    wanted = np.clip(np.rint(probabilities * 256) - 128, -128, 127)
+    assert np.abs(wanted - np.array([xnnpack.run(*row) for row in rows])).max() <= 1
     assert len(np.unique(theirs, axis=0)) > 20
 
 
