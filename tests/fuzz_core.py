@@ -16,9 +16,7 @@ HERE = Path(__file__).parent / "c"
 
 def build(program: Path) -> str:
     """Build the fuzzer with the address and undefined-behaviour sanitizers; return what the compiler says."""
-    # Features are integers of a window, no part of the stream: tests/test_core_features_everywhere.py.
-    core = [str(CORE / name) for name in SOURCES if not name.startswith("feature")]
-    sources = core + sorted(map(str, HERE.glob("*.c")))
+    sources = [str(CORE / name) for name in SOURCES] + sorted(map(str, HERE.glob("*.c")))
     command = ["gcc", *FLAGS, *SANITIZERS, f"-I{CORE}", *sources, "-o", str(program)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 

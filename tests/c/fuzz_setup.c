@@ -100,6 +100,36 @@ static nrv_gates_t gates(unsigned counts_bits)
                          .mains_share = (uint8_t)(1 + random_below(255))};
 }
 
+/* None half of the time. Scales of all sizes: some always saturate, some never move. */
+static nrv_feature_vector_t features(uint8_t outputs)
+{
+    nrv_feature_vector_t vector = {.set = {.count = random_below(2) ? 0 : 1 + random_below(4), .length = 64}};
+    nrv_feature_t *feature = random_memory(vector.set.count * sizeof *feature);
+    for (size_t i = 0; i < vector.set.count; i++) {
+        const uint16_t last = (uint16_t)random_below(33);
+        feature[i] = (nrv_feature_t){.kind = (uint8_t)random_below(NRV_FEATURE_MEAN_FREQUENCY + 1),
+                                     .order = (uint8_t)(1 + random_below(NRV_AR_ORDER_MAX)),
+                                     .threshold = (uint16_t)(random_below(2) ? random_below(9) : random_below(65536)),
+                                     .first = (uint16_t)random_below(last + 1u),
+                                     .last = last,
+                                     .share = (uint16_t)(1 + random_below(65535))};
+    }
+    vector.set.features = feature;
+    const size_t values = outputs * nrv_feature_outputs(&vector.set);
+    nrv_feature_scale_t *scale = random_memory(values * sizeof *scale);
+    for (size_t i = 0; i < values; i++) {
+        const unsigned shift = 1 + random_below(62);
+        scale[i] = (nrv_feature_scale_t){.multiplier = (int32_t)(random_64() >> (33 + random_below(31))),
+                                         .bias = (int64_t)(random_64() >> (1 + random_below(63))) / 2,
+                                         .shift = (uint8_t)shift};
+        if (random_below(2))
+            scale[i].bias = -scale[i].bias;
+    }
+    vector.scale = scale;
+    vector.run = nrv_feature_needs_spectrum(&vector.set) ? nrv_features_run : nrv_features_run_time;
+    return vector;
+}
+
 nrv_path_config_t *setup_path(void)
 {
     nrv_path_config_t *config = random_memory(sizeof *config);
@@ -126,6 +156,7 @@ nrv_path_config_t *setup_path(void)
                                   .hop = 1 + random_below(window),
                                   .decimation = decimation,
                                   .gates = gates(bits),
+                                  .features = features(outputs),
                                   .channels = channels,
                                   .outputs = outputs,
                                   .width = width,
@@ -147,6 +178,8 @@ void setup_free(nrv_path_config_t *config)
         else if (s->kind != NRV_STAGE_RECTIFY)
             free((void *)(uintptr_t)s->weights);
     }
+    free((void *)(uintptr_t)config->features.set.features);
+    free((void *)(uintptr_t)config->features.scale);
     free((void *)(uintptr_t)config->stages);
     free((void *)(uintptr_t)config->multiplier);
     free((void *)(uintptr_t)config->right_shift);

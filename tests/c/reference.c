@@ -114,11 +114,6 @@ int32_t reference_requantize(int32_t value, int32_t multiplier, int shift)
     return (int32_t)(product < 0 ? -divided : divided);
 }
 
-static int8_t scaled(int32_t value, int32_t multiplier, int right_shift)
-{
-    return (int8_t)limited(reference_requantize(value, multiplier, -right_shift), INT8_MIN, INT8_MAX);
-}
-
 void reference_run(const nrv_path_config_t *config, const int32_t *counts, const uint32_t *lead_off, size_t samples,
                    reference_run_t *run)
 {
@@ -143,8 +138,16 @@ void reference_run(const nrv_path_config_t *config, const int32_t *counts, const
     run->filtered_count = rows;
     run->filtered = x;
     run->scaled = random_memory(rows * channels);
-    for (size_t i = 0; i < rows * channels; i++)
-        run->scaled[i] = scaled(x[i], config->multiplier[i % channels], config->right_shift[i % channels]);
+    run->finer = random_memory(rows * channels * sizeof *run->finer);
+    run->vector = random_memory(nrv_path_window_len(config));
+    for (size_t i = 0; i < rows * channels; i++) {
+        const int32_t multiplier = config->multiplier[i % channels];
+        const int right_shift = config->right_shift[i % channels];
+        const wide_t coarse = reference_requantize(x[i], multiplier, -right_shift);
+        const wide_t fine = reference_requantize(x[i], multiplier, 8 - right_shift);
+        run->scaled[i] = (int8_t)limited(coarse, INT8_MIN, INT8_MAX);
+        run->finer[i] = (int16_t)limited(fine, INT16_MIN, INT16_MAX);
+    }
     run->violations = random_memory(samples * sizeof *run->violations);
     reference_violations(config, counts, lead_off, run);
 }
@@ -153,6 +156,8 @@ void reference_free(reference_run_t *run)
 {
     free(run->filtered);
     free(run->scaled);
+    free(run->finer);
+    free(run->vector);
     free(run->violations);
 }
 
@@ -169,7 +174,11 @@ int reference_completes(const nrv_path_config_t *config, size_t place)
 
 const int8_t *reference_window(const nrv_path_config_t *config, const reference_run_t *run, size_t place)
 {
-    return run->scaled + (place / config->decimation + 1 - config->window) * config->outputs;
+    const size_t first = (place / config->decimation + 1 - config->window) * config->outputs;
+    if (!config->features.set.count)
+        return run->scaled + first;
+    reference_vector(config, run->finer + first, run->vector);
+    return run->vector;
 }
 
 uint8_t reference_decide(const nrv_rule_t *rule, const int8_t *output, uint16_t quality, const uint8_t *votes,

@@ -14,6 +14,8 @@ typedef struct {
     size_t filtered_count;
     int32_t *filtered; /* [filtered_count][outputs] */
     int8_t *scaled;    /* the same as int8 */
+    int16_t *finer;    /* the same as int16, for features */
+    int8_t *vector;    /* of the window that reference_window was asked for last, where the path has features */
     uint16_t *violations; /* [samples], NRV_FLAG_ bits of the gates */
 } reference_run_t;
 
@@ -26,8 +28,11 @@ void reference_free(reference_run_t *run);
 int reference_gives(const nrv_path_config_t *config, size_t place);
 int reference_completes(const nrv_path_config_t *config, size_t place);
 
-/* The window completed at this place, int8 [window][outputs]. */
+/* The window completed at this place, int8 [window][outputs], or its vector. */
 const int8_t *reference_window(const nrv_path_config_t *config, const reference_run_t *run, size_t place);
+
+/* reference_features.c: the vector of the window that begins with rows[window][outputs]. */
+void reference_vector(const nrv_path_config_t *config, const int16_t *rows, int8_t *vector);
 
 /* reference_quality.c: fills in a run's violations, from all else of it; the flags of the window that ends at
  * this place. */
