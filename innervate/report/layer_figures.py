@@ -32,7 +32,7 @@ def sensitivity(found: "Sensitivity") -> Markup:
             _panel(axis, layer, found.accuracy)
         for axis in grid.flat[len(found.layers) :]:
             axis.set_visible(False)
-        grid.flat[0].set_ylim(max(0.0, worst - 0.05), min(1.0, found.accuracy + 0.05))
+        grid.flat[0].set_ylim(max(0.0, worst - 0.05), min(1.03, found.accuracy + 0.05))
         drawn.supxlabel("share of the layer removed", fontsize=11, color=COLOUR["muted"])
         return drawn
 

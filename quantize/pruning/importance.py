@@ -6,6 +6,7 @@ over all weights that read the unit. Squared and added up over small batches it 
 matters to some windows, even if over all of them the derivatives cancel, as they do after training.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,13 +28,12 @@ def by_error(
     """Importance of every unit, by its number: mean over batches of the squared change of the loss.
 
     Args:
-        model: the network in which `units` were found; ends without gradients.
+        model: the network in which `units` were found; left as it is.
         units: of `model`.
         inputs: float32 [N, ...], one tensor for each argument of `forward`.
         labels: int64 [N].
     """
-    was_training = model.training
-    model.eval()
+    model = copy.deepcopy(model).eval().requires_grad_(True)  # also where weights are not trained
     total = np.zeros(count(units))
     for chosen in torch.arange(len(labels)).split(BATCH):
         model.zero_grad()
@@ -44,8 +44,6 @@ def by_error(
             assert weight.grad is not None
             np.add.at(change, axis.units, _sums(weight.detach() * weight.grad, axis))
         total += change**2 * len(chosen) / len(labels)
-    model.zero_grad()
-    model.train(was_training)
     return total
 
 
@@ -65,7 +63,7 @@ def count(units: Units) -> int:
 
 def _readers(units: Units) -> list[Axis]:
     """Axes of inputs; the weights of outputs would only count the same once more."""
-    return [axis for axis in units.axes if axis.axis == 1]
+    return [axis for axis in units.axes if axis.axis == 1 and axis.units.any()]
 
 
 def _sums(values: torch.Tensor, axis: Axis) -> NDArray[np.float64]:

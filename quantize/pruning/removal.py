@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from quantize.pruning.units import Units
+from train.reshape import Reshape
 
 
 def remove(model: nn.Module, units: Units, gone: Iterable[int]) -> nn.Module:
@@ -25,6 +26,9 @@ def remove(model: nn.Module, units: Units, gone: Iterable[int]) -> nn.Module:
         if not away.any():
             continue
         module = smaller.get_submodule(axis.module)
+        if isinstance(module, Reshape):
+            module.shape = (int((~away).sum()), *module.shape[1:])
+            continue
         old: torch.Tensor = getattr(module, axis.tensor)
         with torch.no_grad():
             if axis.zeroed:

@@ -23,7 +23,7 @@ from train.windows import WindowSet
 Progress = Callable[[str, int, int], None]
 
 RANKING_WINDOWS: Final = 1024
-TRIAL_WINDOWS: Final = 64
+TRIAL_WINDOWS: Final = 16
 """That calibrate a network of which only the size counts."""
 JUDGING_WINDOWS: Final = 4096
 MAX_EPOCHS: Final = 40

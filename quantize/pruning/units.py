@@ -19,9 +19,12 @@ from torch import nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edge.errors import InnervateError
+from train.reshape import Reshape
 
 FIXED: Final = 0
 """Number of what cannot be taken out: the model's inputs and outputs, and what a rule is missing for."""
+SHAPE: Final = "shape"
+"""Stands for the name of a weight: the number of channels that a `Reshape` gives."""
 CHANNEL: Final = 1
 """Axis of channels in [N, C, H, W] and [N, C]."""
 VIEWS: Final = frozenset(
@@ -64,7 +67,7 @@ class Axis:
 
     Attributes:
         module: path of the module.
-        tensor: name of its parameter or buffer.
+        tensor: name of its parameter or buffer, or `SHAPE`.
         axis: of that.
         units: int64 [size of the axis], `FIXED` where a position stays.
         zeroed: positions of a unit taken out become zero and stay: the module must keep its shape.
@@ -126,7 +129,7 @@ def find_units(model: nn.Module, examples: Sequence[torch.Tensor]) -> Units:
     model.eval()
     try:
         given = list(inspect.signature(model.forward).parameters)[len(examples) :]
-        traced = torch.fx.symbolic_trace(model, concrete_args=dict.fromkeys(given))
+        traced = torch.fx.GraphModule(model, _Tracer().trace(model, dict.fromkeys(given)))
         inputs = [example[:1].expand(2, *example.shape[1:]) for example in examples]
         with torch.no_grad():
             ShapeProp(traced).propagate(*inputs)
@@ -142,6 +145,11 @@ def find_units(model: nn.Module, examples: Sequence[torch.Tensor]) -> Units:
     finally:
         model.train(was_training)
     return walk.found()
+
+
+class _Tracer(torch.fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Reshape) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Walk(torch.fx.Interpreter):
@@ -204,6 +212,10 @@ class _Walk(torch.fx.Interpreter):
         match module:
             case nn.Flatten() | nn.Unflatten():
                 return module(x)
+            case Reshape():
+                moved: torch.Tensor = module(x)
+                self._axis(path, module, SHAPE, 0, self._along(moved, CHANNEL))
+                return moved
             case nn.Conv2d() if module.groups in (1, module.in_channels):
                 units = self._convolution(path, module, self._along(x, CHANNEL))
                 return _spread_channels(units, _shape(node))
