@@ -100,11 +100,7 @@ def convert(
                 f"The Python for TensorFlow cannot be started: {error.strerror}", python, f"Correct {PYTHON}"
             ) from None
         if not (work / "result.json").exists():
-            raise InnervateError(
-                f"TensorFlow cannot convert the model: {_reason(ended)}",
-                str(model),
-                "Use layers that convert to int8, or train the network with innervate train",
-            )
+            raise _failure(ended, model)
         result = json.loads((work / "result.json").read_text())
         if result["kind"] == "refused":
             raise InnervateError(result["what"], str(model), result["fix"])
@@ -121,6 +117,21 @@ def convert(
 def _arrays(file: Path) -> dict[str, NDArray[np.float32]]:
     with np.load(file) as stored:
         return {name: stored[name].astype(np.float32) for name in stored.files}
+
+
+def _failure(ended: "subprocess.CompletedProcess[str]", model: Path) -> InnervateError:
+    """What to say of a process that failed."""
+    if "TensorList" in ended.stderr:
+        return InnervateError(
+            "The SavedModel has recurrent layers, which TensorFlow's converter cannot make int8",
+            str(model),
+            "Give the .keras file of the same model, in which the layers can be told apart",
+        )
+    return InnervateError(
+        f"TensorFlow cannot convert the model: {_reason(ended)}",
+        str(model),
+        "Use layers that convert to int8, or train the network with innervate train",
+    )
 
 
 def _reason(ended: "subprocess.CompletedProcess[str]") -> str:

@@ -27,6 +27,7 @@ from quantize.tflite_writer import (
 )
 
 _ENDS_MAX: Final = 64
+_NAMELESS: Final = ("StatefulPartitionedCall", "PartitionedCall")
 _DAMAGED: Final = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError)
 _REMEDY: Final = "Convert the model again as a plain full-integer model"
 
@@ -154,6 +155,16 @@ class Graph:
                 kept.append(node)
         self.nodes = kept[::-1]
         return len(self.nodes) < before
+
+    def shorten_names(self) -> None:
+        """Leave out of names what all have in common or what says nothing of the layer."""
+        inner = {i for node in self.nodes for i in (*node.inputs, *node.outputs)} - {-1}
+        inner -= {*self.inputs, *self.outputs}
+        names = {i: self.tensors[i].name.rsplit(";", 1)[-1].split("/") for i in inner}
+        names = {i: [part for part in parts if part not in _NAMELESS] or parts for i, parts in names.items()}
+        heads = {parts[0] for parts in names.values() if len(parts) > 1}
+        for i, parts in names.items():
+            self.tensors[i] = self.changed(i, name="/".join(parts[1:] if {parts[0]} == heads else parts))
 
     def write(self) -> bytes:
         """Return the file."""

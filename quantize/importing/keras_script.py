@@ -119,9 +119,10 @@ def _layers(
     model: Any, shapes: dict[str, tuple[int | None, ...]], data: dict[str, Any], out: Path
 ) -> dict[str, Any]:
     """What a chain of layers is made of: class, name, settings and weights of each."""
+    sequential = type(model).__name__ == "Sequential"
     chain = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
     for before, after in pairwise(chain):
-        if after.input is not before.output:
+        if not sequential and after.input.name != before.output.name:
             raise RefusedError(
                 f"The model has recurrent layers and branches (at layer '{after.name}')",
                 "Give a chain of layers, each with one input; or train the network with innervate train",

@@ -153,10 +153,11 @@ def _ends(step: float) -> tuple[float, float]:
 def _agreement(tflite: bytes, converted: Converted, step: float) -> float:
     """Share of windows that the int8 file, of which an input's step is `step`, decides as the model does."""
     engine, io = TfliteEngine(tflite, "reference"), read_io(tflite)
-    x = _quantized(converted.inputs[WINDOW], step, io.input_zero_point)
-    context = np.zeros((len(x), 0), np.int8)
+    count = len(converted.outputs)
+    x = _quantized(converted.inputs[WINDOW][:count], step, io.input_zero_point)
+    context = np.zeros((count, 0), np.int8)
     if CONTEXT in converted.inputs:
-        context = _quantized(converted.inputs[CONTEXT], io.context_scale, io.context_zero_point)
+        context = _quantized(converted.inputs[CONTEXT][:count], io.context_scale, io.context_zero_point)
     outputs = np.array([engine.run(*given) for given in zip(x, context, strict=True)])
     return float((outputs.argmax(axis=1) == converted.outputs.argmax(axis=1)).mean())
 

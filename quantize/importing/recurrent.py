@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from edge.errors import InnervateError
@@ -43,8 +44,8 @@ def quantize_layers(converted: Converted, step: float | None) -> tuple[bytes, fl
     if step is None:
         step = float(np.abs(windows).max()) / 127 or INPUT_SCALE
     network = to_torch(converted.layers, converted.weights, windows.shape[2])
-    _check(network, converted)
     _rescale(network, step / INPUT_SCALE)
+    _check(network, windows * np.float32(INPUT_SCALE / step), converted.outputs)
     integers = np.clip(np.rint(windows / step), -128, 127).astype(np.int8)
     lowered = forms.lower(network, (windows.shape[2], 1, windows.shape[1]))
     quantized = forms.quantized(lowered)
@@ -52,12 +53,12 @@ def quantize_layers(converted: Converted, step: float | None) -> tuple[bytes, fl
     return write(forms.read_graph(quantized)), step
 
 
-def _check(network: nn.Module, converted: Converted) -> None:
+def _check(network: nn.Module, windows: NDArray[np.float32], outputs: NDArray[np.float32]) -> None:
     """Check that the network computes what Keras does: a setting may have been overlooked."""
-    x = torch.from_numpy(converted.inputs[WINDOW][: len(converted.outputs)])
+    x = torch.from_numpy(windows[: len(outputs)])
     with torch.no_grad():
         made = torch.softmax(network(x.permute(0, 2, 1).unsqueeze(2)), dim=1).numpy()
-    difference = float(np.abs(made - converted.outputs).max())
+    difference = float(np.abs(made - outputs).max())
     if not difference < _TOLERANCE:
         raise InnervateError(
             f"The layers rebuilt in torch differ from Keras by {difference:.2g}",

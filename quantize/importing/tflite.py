@@ -62,6 +62,8 @@ def clean(
     folded = ", ".join(f"{count} {name}" for name, count in sorted(gone.items()) if count > 0)
     if folded:
         notes.append(f"folded away: {folded}")
+    graph.drop_unused()
+    graph.shorten_names()
     written = graph.write()
     if len(written) < len(tflite):
         notes.append(f"{len(tflite):,} -> {len(written):,} bytes")
