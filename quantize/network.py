@@ -154,12 +154,14 @@ Layer = Conv | Dense | Pool | Add | Reshape | Fused | Last
 class Network:
     """Layers in the order they run; `input_shape` (C, H, W) and each `shape` are without the batch.
 
-    `context` is the length of the context vector, 0 for none.
+    `context` is the length of the context vector, 0 for none; `keeps_state` says whether the states of LSTMs
+    go on from window to window.
     """
 
     input_shape: Shape
     layers: tuple[Layer, ...]
     context: int = 0
+    keeps_state: bool = False
 
     def shape_of(self, index: int) -> Shape:
         """Shape (C, H, W) or (features,) of a layer's output, of the window or of the context vector."""

@@ -40,6 +40,10 @@ class QuantLstm(nn.Module):
         recurrent_weight: float32 [4 * units, units].
         bias: float32 [4 * units].
         percentile: calibration percentile of the hidden state.
+
+    Attributes:
+        carried: hidden state and cell state [N, units] that the next call goes on from, and then leaves; zeros
+            where empty. None begins each call with zeros.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class QuantLstm(nn.Module):
         self.kernels: Any = nn.ModuleList()
         self.recurrent_kernels: Any = nn.ModuleList()
         self.hidden = activation(relu=False, percentile=percentile)
+        self.carried: list[torch.Tensor] | None = None
         self.cell_range: torch.Tensor
         self.register_buffer("cell_range", torch.zeros(()))
         for kernel, recurrent, offset in zip(
@@ -82,9 +87,10 @@ class QuantLstm(nn.Module):
         from_input = _saturated(twice_rounded(sums, _multipliers(weights, x.scale)))
         recurrent = [kernel.quant_weight() for kernel in self.recurrent_kernels]
         recurrent_weight = _joined(recurrent)
-        hidden = self.hidden(steps.new_zeros(steps.shape[1], recurrent_weight.shape[1]))
+        zeros = steps.new_zeros(steps.shape[1], recurrent_weight.shape[1])
+        before, cell = self.carried or (zeros, zeros.double())
+        hidden = self.hidden(before)
         multipliers = _multipliers(recurrent, hidden.scale)
-        cell = torch.zeros_like(hidden.value, dtype=torch.float64)
         outputs = []
         for step in from_input:
             sums = F.linear(_integers(hidden).to(steps.dtype), recurrent_weight)
@@ -96,6 +102,8 @@ class QuantLstm(nn.Module):
             shown = self._sigmoid(o) * self._tanh(cell, self.cell_scale)
             hidden = self.hidden(shown * (GATED_SCALE**2 * NUDGE))
             outputs.append(hidden.value.to(steps.dtype))
+        if self.carried is not None:
+            self.carried = [hidden.value, cell]
         return hidden.set(value=torch.stack(outputs, dim=2).unsqueeze(2))
 
     def _sigmoid(self, x: torch.Tensor) -> torch.Tensor:
@@ -110,7 +118,8 @@ class QuantLstm(nn.Module):
         weight = torch.cat([kernel.weight for kernel in self.kernels])
         bias = torch.cat([kernel.bias for kernel in self.kernels])
         recurrent = torch.cat([kernel.weight for kernel in self.recurrent_kernels])
-        hidden = cell = steps.new_zeros(steps.shape[1], recurrent.shape[1])
+        zeros = steps.new_zeros(steps.shape[1], recurrent.shape[1])
+        hidden, cell = self.carried or (zeros, zeros)
         outputs = []
         for step in F.linear(steps, weight, bias):
             i, f, g, o = (step + F.linear(hidden, recurrent)).chunk(4, dim=1)
@@ -118,6 +127,8 @@ class QuantLstm(nn.Module):
             hidden = torch.sigmoid(o) * torch.tanh(cell)
             self.cell_range.copy_(torch.maximum(self.cell_range, cell.detach().abs().max()))
             outputs.append(hidden)
+        if self.carried is not None:
+            self.carried = [hidden, cell]
         # All at once: the states of the first steps alone are smaller than those to come.
         result: torch.Tensor = self.hidden(torch.stack(outputs, dim=2).unsqueeze(2))
         return result
