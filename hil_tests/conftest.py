@@ -23,6 +23,7 @@ ORDER = (
     "test_handshake",
     "test_golden",
     "test_stream",
+    "test_state",
     "test_quality",
     "test_faults",
     "test_recovery",
@@ -124,10 +125,17 @@ def device_link(pytestconfig: pytest.Config, bundle: Bundle, report: ValidationR
 
 
 @pytest.fixture
-def link(device_link: Link) -> Link:
-    """Return the connection, with counters of frames at zero and nothing half said."""
-    device_link.hello()
+def link(device_link: Link, bundle: Bundle) -> Link:
+    """Return the connection, with counters of frames at zero, nothing half said, and the golden context."""
+    ready(device_link, bundle)
     return device_link
+
+
+def ready(link: Link, bundle: Bundle) -> None:
+    """Shake hands, and tell the device the context that the golden vectors were made with."""
+    link.hello()
+    if len(bundle.golden.context):
+        link.set_context(bundle.golden.context)
 
 
 @pytest.fixture
@@ -139,7 +147,8 @@ def pipeline(bundle: Bundle) -> Pipeline:
     runtime, _, kernels = bundle.golden.kernels.partition(" ")
     if runtime not in runtimes() or kernels != "reference":
         pytest.skip(f"the bundle's truth is '{bundle.golden.kernels}', which this machine does not have")
-    return Pipeline(bundle, TfliteEngine(bundle.model, "reference", runtime))
+    engine = TfliteEngine(bundle.model, "reference", runtime, keeps_state=bundle.pipeline.keeps_state)
+    return Pipeline(bundle, engine, context=bundle.golden.context)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from edge.golden import Golden
 from edge.link import Link
 from edge.messages import CalibrationPhase
 from edge.pipeline import Pipeline
+from hil_tests.conftest import ready
 from hil_tests.parity import decision_rows
 
 FILTERED = 200
@@ -68,6 +69,7 @@ def test_device_calibrates_as_the_host_and_remembers(
     trained = decision_rows(pipeline.push(counts))
     assert clean.calibrate(path, rest, mvc) == expected
     clean.reset()
+    ready(clean, bundle)
     assert device_calibration.read(clean, path) == expected
     clean.start()
     got = [event for event in clean.stream(counts) if isinstance(event, Decision)]
@@ -75,6 +77,7 @@ def test_device_calibrates_as_the_host_and_remembers(
     assert decision_rows(got).tolist() == decision_rows(pipeline.push(counts)).tolist()
     device_calibration.write(clean, None)
     clean.reset()
+    ready(clean, bundle)
     assert device_calibration.read(clean, path) is None
     clean.start()
     got = [event for event in clean.stream(counts) if isinstance(event, Decision)]

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.bundle import Bundle
 from edge.decision import Decision
 from edge.golden import Golden
 from edge.link import Link, Traced
 from edge.messages import Trace
+from hil_tests.conftest import ready
 from hil_tests.parity import compare, decision_rows
 from hil_tests.report import ValidationReport
 
 MODEL_WINDOWS = 16
-"""Windows injected into the model alone, spread over all golden ones."""
+"""Windows injected into the model alone, spread over all golden ones where each is for itself."""
 
 Stages = Mapping[str, NDArray[Any]]
 
@@ -38,9 +40,9 @@ def expected(golden: Golden) -> Stages:
 
 
 @pytest.fixture(scope="module")
-def traced(device_link: Link, golden: Golden, expected: Stages) -> Stages:
+def traced(device_link: Link, bundle: Bundle, golden: Golden, expected: Stages) -> Stages:
     """Every stage as the device computed it, from one stream."""
-    device_link.hello()
+    ready(device_link, bundle)
     device_link.start(Trace.ALL)
     stages: dict[str, list[NDArray[Any]]] = {"filtered": [], "window": [], "output": []}
     decisions = []
@@ -65,10 +67,13 @@ def test_golden(stage: str, expected: Stages, traced: Stages, report: Validation
     )
 
 
-def test_model_alone(link: Link, golden: Golden, report: ValidationReport) -> None:
+def test_model_alone(link: Link, bundle: Bundle, golden: Golden, report: ValidationReport) -> None:
     """Windows go straight into the model: says whether the model or what comes before it is at fault."""
     count = len(golden.windows)
     chosen = np.unique(np.linspace(0, count - 1, min(count, MODEL_WINDOWS)).astype(int))
+    if bundle.pipeline.keeps_state:  # each window goes on from the one before
+        chosen = np.arange(len(chosen))
+    link.start()
     outputs = np.stack([link.run_model(golden.windows[i])[0] for i in chosen])
     parity = compare("model", golden.outputs[chosen], outputs)
     report.parity.append(parity)

@@ -14,6 +14,7 @@ from edge.golden import Golden
 from edge.link import STALE_HOPS, Link
 from edge.messages import ErrorCode, Refused, ResetCause, RunModel, Samples, Start
 from edge.pipeline import Pipeline
+from hil_tests.conftest import ready
 from hil_tests.parity import decision_rows
 
 STALE_WAIT_SECONDS = 20.0
@@ -37,6 +38,7 @@ def test_reset_in_mid_stream(link: Link, pipeline: Pipeline, golden: Golden, bun
     assert status.samples == 0
     with pytest.raises(InnervateError, match="restarted"):
         decisions_of(link, golden, half, 1)
+    ready(link, bundle)
     link.start()
     counts = golden.counts[: half + bundle.signal_path.hop_samples]
     got = decisions_of(link, golden, 0, len(counts))

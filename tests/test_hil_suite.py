@@ -15,6 +15,7 @@ from edge.quality import Gates
 from hil_tests.report import JUNIT_FILE, REPORT_FILE, ValidationReport
 from hil_tests.run import validate
 from tests.fake_device import INFO, FakeDevice, obedient
+from tests.stateful_models import lstm_file, stateful_bundle, step_file
 from tests.tiny_bundle import CHANNELS, FS_HZ, tiny_bundle, tiny_counts, tiny_graph, tiny_path
 from tests.tiny_firmware import build_tiny, need_board
 from train.filter_design import design
@@ -71,7 +72,38 @@ def test_suite_passes_for_an_armband_of_eight_bits(tmp_path: Path) -> None:
     firmware = build_tiny(bundle, "host", tmp_path)
     report = validate(tmp_path / "narrow.nrv", "host:", firmware.path, tmp_path / "report")
     assert report.passed, [test for test in report.tests if test.outcome != "passed"]
-    assert all(test.outcome == "passed" for test in report.tests)
+    assert [test.name for test in report.tests if test.outcome != "passed"] == ["test_context_is_the_models"]
+
+
+STATEFUL = {
+    "kept, with context": (step_file(context=2), True),
+    "single samples, anew each window": (step_file(1), False),
+    "kept LSTM": (lstm_file(), True),
+}
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_suite_passes_for_models_with_state(name: str, tmp_path: Path) -> None:
+    suite_passes_with_state(name, "host:", "host", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STATEFUL)
+def test_suite_passes_for_models_with_state_on_the_emulated_board(name: str, tmp_path: Path) -> None:
+    suite_passes_with_state(name, "qemu:netduinoplus2", "netduinoplus2", tmp_path)
+
+
+def suite_passes_with_state(name: str, url: str, board: str, folder: Path) -> None:
+    need_board(board, emulator=True)
+    model, keeps_state = STATEFUL[name]
+    bundle = stateful_bundle(model, keeps_state)
+    bundle.save(folder / "stateful.nrv")
+    firmware = build_tiny(bundle, board, folder)
+    report = validate(folder / "stateful.nrv", url, firmware.path, folder / "report")
+    assert report.passed, [test for test in report.tests if test.outcome != "passed"]
+    assert [stage.differing for stage in report.parity] == [0] * len(STAGES)
+    outcomes = {test.name: test.outcome for test in report.tests}
+    assert (outcomes["test_context_is_the_models"] == "passed") == bool(bundle.pipeline.context)
 
 
 def test_a_device_that_dies_ends_the_run(tmp_path: Path) -> None:
