@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle
+from edge.context import numbers, quantize
 from edge.decision import Decision
 from edge.engines import Engine
 from edge.link import Link, Traced
 from edge.messages import Trace
+from edge.path_runner import PathRunner
 from edge.pipeline import Pipeline
-from edge.signal_path import PathRunner
-from train.recording import Recording
+from train.recording import UNMARKED, Recording
 from train.windows import WindowSet, counts_for
 
 Progress = Callable[[str, int, int], None]
@@ -100,6 +101,8 @@ def replay(
 ) -> Replay:
     """Play recordings into a device, each from a reset, and the same into the host's pipeline.
 
+    Both are told what of a recording's context the model takes.
+
     Args:
         bundle: of the firmware that the device runs.
         engine: the host's.
@@ -118,7 +121,9 @@ def replay(
         if left is not None:
             counts = counts[:left]
             left -= len(counts)
-        result.played.append(_play(bundle, engine, link, recording.id, counts, progress))
+        fields = bundle.pipeline.context
+        context = quantize(fields, numbers(fields, recording.context))
+        result.played.append(_play(bundle, engine, link, recording.id, counts, context, progress))
         if left == 0:
             break
     return result
@@ -130,17 +135,21 @@ def _play(
     link: Link,
     name: str,
     counts: NDArray[np.int32],
+    context: NDArray[np.int8],
     progress: Progress | None,
 ) -> Played:
     windows, ends = PathRunner(bundle.signal_path).windows(counts)
-    host_outputs = np.array([engine.run(w) for w in windows], np.int8).reshape(
+    engine.reset()
+    host_outputs = np.array([engine.run(w, context) for w in windows], np.int8).reshape(
         len(windows), len(bundle.labels)
     )
-    host = Pipeline(bundle, engine).push(counts)
+    host = Pipeline(bundle, engine, context=context).push(counts)
     outputs = np.zeros_like(host_outputs)
     # An output that never arrives must differ from whatever the host has.
     outputs[:] = np.where(host_outputs == 0, 1, 0)
     decisions: list[Decision] = []
+    if len(context):
+        link.set_context(context)
     link.start(Trace.OUTPUT)
     for first in range(0, len(counts), CHUNK_SAMPLES):
         for event in link.stream(counts[first : first + CHUNK_SAMPLES], first):
@@ -175,7 +184,7 @@ def device_classes(windows: WindowSet, replayed: Replay) -> DeviceClasses:
     }
     rows, predicted = [], []
     for row, place in enumerate(zip(windows.recording.tolist(), windows.end_index.tolist(), strict=True)):
-        if place in made:
+        if place in made and windows.y[row] != UNMARKED:
             rows.append(row)
             predicted.append(made[place])
     return DeviceClasses(np.array(rows, np.int64), np.array(predicted, np.int64))

@@ -16,13 +16,15 @@ from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
 from edge.golden import Golden
 from edge.model_file import read_io
-from edge.signal_path import PathRunner, SignalPath
-from quantize.verify import run_all
+from edge.path_runner import PathRunner
+from edge.signal_path import SignalPath
 from train.run import Run
 
 GOLDEN_WINDOWS: Final = 32
 """Enough for several classes and votes; a slow serial link carries the counts in seconds."""
 GOLDEN_PIECES: Final = 4
+GOLDEN_CONTEXT: Final = (40, -25, 90)
+"""Values of the context vector, in turn."""
 _HUM_MEANS: Final = 6
 """Time constants after which the share of a pure hum has risen to more than 99.7 %."""
 BURST_GAIN: Final = 64
@@ -44,16 +46,31 @@ def make_bundle(run: Run, tflite: bytes, card: dict[str, Any]) -> Bundle:
     recordings = islice(run.recordings("test"), GOLDEN_PIECES)
     unseen = [recording.signals.astype(np.int32, copy=False) for recording in recordings]
     counts = golden_counts(unseen, path)
-    spec = PipelineSpec(run.plan.task, run.labels, path, rule, read_io(tflite))
-    return Bundle.make(spec, tflite, make_golden(counts, path, rule, tflite), _facts(run) | card)
+    keeps_state = run.plan.keeps_state
+    spec = PipelineSpec(
+        run.plan.task, run.labels, path, rule, read_io(tflite), keeps_state, run.record.context
+    )
+    spec.validate()
+    golden = make_golden(counts, path, rule, tflite, keeps_state)
+    return Bundle.make(spec, tflite, golden, _facts(run) | card)
 
 
-def make_golden(counts: NDArray[np.int32], path: SignalPath, rule: DecisionRule, tflite: bytes) -> Golden:
-    """Run counts [T, C] through every stage; filter, windows and decisions by the core, outputs by TFLite."""
-    engine = TfliteEngine(tflite, "reference")
+def make_golden(
+    counts: NDArray[np.int32],
+    path: SignalPath,
+    rule: DecisionRule,
+    tflite: bytes,
+    keeps_state: bool = False,
+) -> Golden:
+    """Run counts [T, C] through every stage; filter, windows and decisions by the core, outputs by TFLite.
+
+    A model that takes a context is told of somebody who differs from the mean by GOLDEN_CONTEXT.
+    """
+    engine = TfliteEngine(tflite, "reference", keeps_state=keeps_state)
+    context = np.resize(np.array(GOLDEN_CONTEXT, np.int8), engine.context_size)
     filtered = PathRunner(path).filter(counts)
     windows, ends = PathRunner(path).windows(counts)
-    outputs = run_all(engine, windows)
+    outputs = [engine.run(window, context) for window in windows]
     chain = Chain(path, rule, engine.output_size)
     position = iter(outputs)
     decisions = [chain.decide(next(position)) for event in chain.feed(counts, 0) if event & Event.WINDOW]
@@ -61,8 +78,8 @@ def make_golden(counts: NDArray[np.int32], path: SignalPath, rule: DecisionRule,
         counts=counts,
         filtered=filtered,
         windows=windows,
-        context=np.zeros(0, np.int8),
-        outputs=outputs,
+        context=context,
+        outputs=np.stack(outputs),
         window_end=ends,
         decision_label=np.array([NO_LABEL if d.label is None else d.label for d in decisions], np.uint8),
         decision_confidence=np.array([round(d.confidence * 256) for d in decisions], np.uint8),

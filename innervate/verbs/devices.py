@@ -71,23 +71,37 @@ def make_engine(bundle: Bundle, name: str) -> Engine:
     Raises:
         InnervateError: unknown name, or what it needs is not there (a compiler, a TFLite runtime).
     """
+    keeps_state = bundle.pipeline.keeps_state
     if name == "native":
         from edge.engines.native import NativeEngine
         from quantize.c99 import build_shared
 
-        return NativeEngine(build_shared(bundle.model))
+        return NativeEngine(build_shared(bundle.model), keeps_state)
     from edge.engines.tflite import TfliteEngine
 
     match name:
         case "tflite":
-            return TfliteEngine(bundle.model, "reference")
+            return TfliteEngine(bundle.model, "reference", keeps_state=keeps_state)
         case "tflite-optimised":
-            return TfliteEngine(bundle.model, "optimised")
+            return TfliteEngine(bundle.model, "optimised", keeps_state=keeps_state)
         case "tflite-xnnpack":
-            return TfliteEngine(bundle.model, "xnnpack")
+            return TfliteEngine(bundle.model, "xnnpack", keeps_state=keeps_state)
     raise InnervateError(
         f"Unknown engine '{name}'", "", "Choose native, tflite, tflite-optimised or tflite-xnnpack"
     )
+
+
+def _facts(options: list[str]) -> dict[str, float | None]:
+    facts: dict[str, float | None] = {}
+    for option in options:
+        name, _, value = option.partition("=")
+        try:
+            facts[name] = float(value)
+        except ValueError:
+            raise InnervateError(
+                f"'{option}' is no fact", "--context", "Give NAME=NUMBER, such as age_years=63"
+            ) from None
+    return facts
 
 
 def run(
@@ -105,6 +119,12 @@ def run(
             help="native (generated C, needs a C compiler), tflite, tflite-optimised, tflite-xnnpack.",
         ),
     ] = "native",
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--context", help="NAME=VALUE, a fact of the person, e.g. age_years=63; may be repeated."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run a bundle on recorded counts and print a decision a line; --json prints one JSON document a line."""
@@ -112,7 +132,7 @@ def run(
     from edge.sources.file import FileSource
 
     checked = Bundle.load(bundle)
-    pipeline = Pipeline(checked, make_engine(checked, engine))
+    pipeline = Pipeline(checked, make_engine(checked, engine), context=_facts(context or []))
     fs_hz = checked.signal_path.fs_hz
     golden = [(0, checked.golden.counts)]
     for first, chunk in FileSource(source, checked.signal_path.channels) if source else golden:
