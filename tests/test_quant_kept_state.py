@@ -97,11 +97,11 @@ def test_float_fake_quantized_and_engines_keep_the_same_state(name: str) -> None
 @pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_a_row_is_learned_from_with_its_state_kept(name: str) -> None:
     model, row = network(name), 3
-    form = forms.quantized(forms.lower(model, (CHANNELS, 1, LENGTH), FIELDS))
+    form: Any = forms.quantized(forms.lower(model, (CHANNELS, 1, LENGTH), FIELDS))
     seen = recordings(2, count=40, windows=row)
     seen = seen.select(seen.recording != "s/0")
     calibrate(form, models.to_input(seen.x), torch.from_numpy(seen.context))
-    head: Any = form.head if name == "gru" else form.weighted[str(len(form.network.layers) - 3)]
+    head = form.head if name == "gru" else form.weighted[str(len(form.network.layers) - 3)]
     with torch.no_grad():
         head.bias += torch.linspace(-1, 1, CLASSES)
 
