@@ -27,11 +27,11 @@ class Checker:
             activation in ACTIVATIONS, f"fused activation {activation} is none of {', '.join(ACTIVATIONS)}"
         )
 
-    def arity(self, least: int, most: int) -> None:
-        """Check how many inputs there are, that the least are all given, and that there is one output."""
-        count = len(self.operator.inputs)
+    def arity(self, least: int, most: int, outputs: int = 1) -> None:
+        """Check how many inputs and outputs there are, and that the least of the inputs are all given."""
+        count, made = len(self.operator.inputs), len(self.operator.outputs)
         self.require(least <= count <= most, f"{count} inputs, but {least} to {most} are expected")
-        self.require(len(self.operator.outputs) == 1, f"{len(self.operator.outputs)} outputs instead of one")
+        self.require(made == outputs, f"{made} outputs, but {outputs} are expected")
         self.require(-1 not in self.operator.inputs[:least], "a required input is left out")
 
     def input(self, position: int) -> Tensor:
@@ -68,6 +68,11 @@ class Checker:
         zero = quantization.zero_point[0]
         self.require(-128 <= zero <= 127, f"zero point {zero} of '{tensor.label}' is outside int8")
         return tensor
+
+    def axis(self, axis: int, rank: int) -> int:
+        """Return an axis counted from the front, where a negative one counts from the back."""
+        self.require(-rank <= axis < rank, f"axis {axis} of {rank} dimensions")
+        return axis % rank
 
     def weights(self, tensor: Tensor, rank: int, channel_axis: int) -> Tensor:
         """Return a constant int8 tensor, symmetric, scaled as a whole or by output channel."""
@@ -113,17 +118,22 @@ class Checker:
         )
         return tensor
 
-    def shape(self, expected: tuple[int, ...]) -> None:
-        """Check the shape of the output."""
-        actual = self.output.shape
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """All outputs."""
+        return tuple(self.model.tensors[i] for i in self.operator.outputs)
+
+    def shape(self, expected: tuple[int, ...], output: int = 0) -> None:
+        """Check the shape of an output."""
+        actual = self.outputs[output].shape
         self.require(
             actual == expected,
             f"the output has shape {list(actual)}, but {list(expected)} follows from its inputs",
         )
 
-    def same_quantization(self, position: int = 0) -> None:
-        """Check that an input and the output have one scale and zero point."""
-        source, target = self.input(position), self.output
+    def same_quantization(self, position: int = 0, output: int = 0) -> None:
+        """Check that an input and an output have one scale and zero point."""
+        source, target = self.input(position), self.outputs[output]
         # The tolerance of the reference kernels' own check.
         same = abs(source.scale - target.scale) <= 1e-6 and source.zero_point == target.zero_point
         self.require(

@@ -134,9 +134,23 @@ class LstmOptions:
 
 @dataclass(frozen=True)
 class AxisOptions:
-    """PACK."""
+    """PACK and UNPACK."""
 
     axis: int
+
+
+@dataclass(frozen=True)
+class MatmulOptions:
+    """BATCH_MATMUL: whether an operand's last two axes change places."""
+
+    adjoint: tuple[bool, bool]
+
+
+@dataclass(frozen=True)
+class LeakyOptions:
+    """LEAKY_RELU."""
+
+    slope: float  # below zero
 
 
 @dataclass(frozen=True)
@@ -173,6 +187,8 @@ Options = (
     | ConcatOptions
     | LstmOptions
     | AxisOptions
+    | MatmulOptions
+    | LeakyOptions
     | StridedSliceOptions
     | MeanOptions
     | SoftmaxOptions

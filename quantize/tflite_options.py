@@ -13,7 +13,9 @@ from quantize.tflite_model import (
     ConvOptions,
     DenseOptions,
     FusedOptions,
+    LeakyOptions,
     LstmOptions,
+    MatmulOptions,
     MeanOptions,
     Options,
     Padding,
@@ -86,6 +88,7 @@ def _lstm(options: Any) -> LstmOptions:
 _OPTIONS: dict[str, tuple[str, Callable[[Any], Options]]] = {
     "ADD": ("AddOptions", lambda o: AddOptions(_activation(o))),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _pool),
+    "BATCH_MATMUL": ("BatchMatMulOptions", lambda o: MatmulOptions((bool(o.AdjX()), bool(o.AdjY())))),
     "CONCATENATION": ("ConcatenationOptions", lambda o: ConcatOptions(int(o.Axis()), _activation(o))),
     "CONV_2D": ("Conv2DOptions", _conv),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _conv),
@@ -95,6 +98,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], Options]]] = {
         lambda o: DenseOptions(_activation(o), o.WeightsFormat() != 0),
     ),
     "L2_NORMALIZATION": ("L2NormOptions", lambda o: FusedOptions(_activation(o))),
+    "LEAKY_RELU": ("LeakyReluOptions", lambda o: LeakyOptions(float(o.Alpha()))),
     "MAX_POOL_2D": ("Pool2DOptions", _pool),
     "MEAN": ("ReducerOptions", lambda o: MeanOptions(bool(o.KeepDims()))),
     "MUL": ("MulOptions", lambda o: FusedOptions(_activation(o))),
@@ -111,6 +115,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], Options]]] = {
         ),
     ),
     "SUB": ("SubOptions", lambda o: FusedOptions(_activation(o))),
+    "UNPACK": ("UnpackOptions", lambda o: AxisOptions(int(o.Axis()))),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": ("UnidirectionalSequenceLSTMOptions", _lstm),
 }
 

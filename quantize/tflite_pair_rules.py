@@ -1,8 +1,9 @@
-"""What operators on two tensors, element by element, demand of them; see `tflite_rules`."""
+"""What operators on two tensors demand of them; see `tflite_rules`."""
 
 import numpy as np
 
 from quantize.tflite_checker import Checker
+from quantize.tflite_model import MatmulOptions, Model, Operator
 
 _MAX_RANK = 4
 
@@ -31,6 +32,16 @@ def add(c: Checker) -> None:
     c.require(ratio < 1, "the inputs' scales are too large for the output's")
 
 
+def squared_difference(c: Checker) -> None:
+    """Check SQUARED_DIFFERENCE."""
+    _pair(c)
+    larger = 2 * max(c.input(0).scale, c.input(1).scale)
+    # With 7 extra bits each; the reference kernels stop the process where this is not below 1.
+    c.require(
+        larger**2 / ((1 << 14) * c.output.scale) < 1, "the inputs' scales are too large for the output's"
+    )
+
+
 def mul(c: Checker) -> None:
     """Check MUL; whether its products fit is proved in lowering."""
     _pair(c)
@@ -41,3 +52,33 @@ def extremum(c: Checker) -> None:
     _pair(c)
     c.same_quantization(0)
     c.same_quantization(1)
+
+
+def batch_matmul(c: Checker) -> None:
+    """Check BATCH_MATMUL."""
+    c.arity(2, 2)
+    first, second = c.operand(c.input(0)), c.operand(c.input(1))
+    c.require(first.data is None or second.data is None, "both operands are constants")
+    for tensor in (first, second):
+        rank = len(tensor.shape)
+        c.require(2 <= rank <= 5, f"'{tensor.label}' has {rank} dimensions; 2 to 5 are supported")
+    rows, columns, depth = matrix_sizes(c.model, c.operator)
+    shapes = f"shapes {list(first.shape)} and {list(second.shape)}"
+    c.require(depth[0] == depth[1], f"{shapes} cannot be multiplied")
+    try:
+        batches = np.broadcast_shapes(first.shape[:-2], second.shape[:-2])
+    except ValueError:
+        c.require(False, f"{shapes} do not fit each other, not even by repeating extents of 1")
+    c.shape((*batches, rows, columns))
+    c.activation(c.output)
+
+
+def matrix_sizes(model: Model, operator: Operator) -> tuple[int, int, tuple[int, int]]:
+    """Return rows and columns of a BATCH_MATMUL's result, and what it sums over in each operand."""
+    options = operator.options
+    assert isinstance(options, MatmulOptions)
+    shapes = [model.tensors[i].shape[-2:] for i in operator.inputs]
+    (rows, first), (second, columns) = (
+        shape[::-1] if swapped else shape for shape, swapped in zip(shapes, options.adjoint, strict=True)
+    )
+    return rows, columns, (first, second)

@@ -7,8 +7,6 @@ its reference kernels. One function an operator; the table at the end is the reg
 
 from collections.abc import Callable
 
-import numpy as np
-
 from edge.errors import InnervateError
 from quantize.tflite_checker import Checker
 from quantize.tflite_model import (
@@ -21,10 +19,20 @@ from quantize.tflite_model import (
     SoftmaxOptions,
     Tensor,
 )
-from quantize.tflite_move_rules import concatenation
-from quantize.tflite_pair_rules import add, extremum, mul
-from quantize.tflite_sequence_rules import lstm, strided_slice
-from quantize.tflite_table_rules import squashing
+from quantize.tflite_move_rules import (
+    concatenation,
+    pack,
+    pad,
+    reshape,
+    slice_,
+    split,
+    strided_slice,
+    transpose,
+    unpack,
+)
+from quantize.tflite_pair_rules import add, batch_matmul, extremum, mul, squared_difference
+from quantize.tflite_sequence_rules import lstm
+from quantize.tflite_table_rules import elementwise, hard_swish, leaky_relu, squashing
 
 # The reference softmax stops the process where its sum of exponentials, each at most 1, reaches 512.
 SOFTMAX_MAX_DEPTH = 511
@@ -39,14 +47,10 @@ _FULL_INT8 = "Convert it again as a plain full-integer model"
 # What to do instead of an operator that is not supported.
 INSTEAD = {
     "DEQUANTIZE": "Convert with int8 inputs and outputs (full-integer quantization)",
-    "QUANTIZE": "Convert with int8 inputs and outputs (full-integer quantization)",
-    "EXPAND_DIMS": "Use RESHAPE",
-    "SQUEEZE": "Use RESHAPE",
-    "PADV2": "Use PAD, which fills with zero",
-    "SUM": "Use MEAN",
-    "TRANSPOSE": "Keep the layout NHWC throughout, so that nothing needs transposing",
-    "RELU": "Fuse it into the layer before",
-    "RELU6": "Fuse it into the layer before",
+    "SUM": "Use MEAN; the reference kernels' int8 sums below zero are wrong",
+    "MIRROR_PAD": "Use PAD, which fills with zero",
+    "RSQRT": "Use batch normalization, which folds into the layer before, in place of layer normalization",
+    "DIV": "Multiply by the reciprocal, or fold the division into the layer before",
 }
 
 
@@ -153,15 +157,25 @@ def _mean(c: Checker) -> None:
     c.require(
         bool(axes) and axes[0] >= 0 and axes[-1] < rank, f"axes {list(axes)} do not fit {rank} dimensions"
     )
-    between = [source.shape[a] for a in range(axes[0], axes[-1]) if a not in axes]
     c.require(
-        all(extent == 1 for extent in between),
-        f"the mean over axes {list(axes)} skips one in between",
-        "Take the mean over adjoining axes, such as height and width",
+        len(reduced_runs(source.shape, axes)) <= 5,
+        f"the mean over axes {list(axes)} of {list(source.shape)} is of too many separate parts",
+        "Reduce over adjoining axes, such as height and width",
     )
     kept = tuple(1 if a in axes else extent for a, extent in enumerate(source.shape))
     dropped = tuple(extent for a, extent in enumerate(source.shape) if a not in axes)
     c.shape(kept if len(c.output.shape) == rank else dropped)
+
+
+def reduced_runs(shape: tuple[int, ...], axes: tuple[int, ...]) -> list[int]:
+    """Return extents that are kept, reduced, kept, ...: neighbours in one, those of 1 left out."""
+    runs = [1]
+    for axis, extent in enumerate(shape):
+        if extent > 1 and (axis in axes) != (len(runs) % 2 == 0):
+            runs.append(1)
+        if extent > 1:
+            runs[-1] *= extent
+    return runs
 
 
 def _softmax(c: Checker) -> None:
@@ -183,47 +197,42 @@ def _softmax(c: Checker) -> None:
     )
 
 
-def _reshape(c: Checker) -> None:
-    c.arity(1, 2)
-    source = c.activation(c.input(0))
-    c.require(
-        source.size == c.output.size, f"{source.size} values do not make a shape of {list(c.output.shape)}"
-    )
-
-
-def _pad(c: Checker) -> None:
-    c.arity(2, 2)
-    source = c.activation(c.input(0))
-    paddings = c.constant_int32(1, "paddings")
-    assert paddings.data is not None
-    rank = len(source.shape)
-    c.require(rank <= 4, f"{rank} dimensions are padded; at most 4 are supported")
-    c.require(paddings.shape == (rank, 2), f"paddings of shape {list(paddings.shape)} for {rank} dimensions")
-    amounts = np.asarray(paddings.data, dtype=np.int64)
-    c.require(bool((amounts >= 0).all()), "a padding is negative")
-    c.shape(tuple(extent + int(a.sum()) for extent, a in zip(source.shape, amounts, strict=True)))
-
-
 _RULES: dict[str, Callable[[Checker], None]] = {
     "ADD": add,
     "AVERAGE_POOL_2D": _pool_2d,
+    "BATCH_MATMUL": batch_matmul,
     "CONCATENATION": concatenation,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "EXPAND_DIMS": reshape,
     "FULLY_CONNECTED": _fully_connected,
+    "HARD_SWISH": hard_swish,
+    "LEAKY_RELU": leaky_relu,
     "LOGISTIC": squashing,
     "MAXIMUM": extremum,
     "MAX_POOL_2D": _pool_2d,
     "MEAN": _mean,
     "MINIMUM": extremum,
     "MUL": mul,
-    "PAD": _pad,
-    "RESHAPE": _reshape,
+    "PACK": pack,
+    "PAD": pad,
+    "PADV2": pad,
+    "QUANTIZE": elementwise,
+    "RELU": elementwise,
+    "RELU6": elementwise,
+    "RELU_N1_TO_1": elementwise,
+    "RESHAPE": reshape,
+    "SLICE": slice_,
     "SOFTMAX": _softmax,
+    "SPLIT": split,
+    "SQUARED_DIFFERENCE": squared_difference,
+    "SQUEEZE": reshape,
     "STRIDED_SLICE": strided_slice,
     "SUB": add,
     "TANH": squashing,
+    "TRANSPOSE": transpose,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
+    "UNPACK": unpack,
 }
 
 

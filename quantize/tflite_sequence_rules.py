@@ -1,12 +1,12 @@
-"""What UNIDIRECTIONAL_SEQUENCE_LSTM and STRIDED_SLICE demand of their tensors; see `tflite_rules`.
+"""What UNIDIRECTIONAL_SEQUENCE_LSTM demands of its tensors; see `tflite_rules`.
 
-The LSTM's rules are those of TFLite's int8 kernel with a 16-bit cell state (kernels/lstm_eval.cc).
+The rules are those of TFLite's int8 kernel with a 16-bit cell state (kernels/lstm_eval.cc).
 """
 
 from math import frexp
 
 from quantize.tflite_checker import Checker
-from quantize.tflite_model import LstmOptions, Model, Operator, StridedSliceOptions, Tensor
+from quantize.tflite_model import LstmOptions, Tensor
 
 _HIDDEN, _CELL = 18, 19
 _LEFT_OUT = {
@@ -81,51 +81,3 @@ def lstm(c: Checker) -> None:
     )
     c.require(options.cell_clip >= 0, f"a cell clip of {options.cell_clip:g}")
     c.shape((batches, steps, units))
-
-
-def slice_box(model: Model, operator: Operator) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return (begin, size) along each axis of a STRIDED_SLICE; sizes below 1 where it takes nothing."""
-    source, *parts = (model.tensors[i] for i in operator.inputs[:4])
-    options = operator.options
-    assert isinstance(options, StridedSliceOptions)
-    begins, sizes = [], []
-    for axis, extent in enumerate(source.shape):
-        first, last, _ = (int(p.data.reshape(-1)[axis]) for p in parts if p.data is not None)
-        bit = 1 << axis
-        first, last = (at + extent if at < 0 else at for at in (first, last))
-        first = 0 if options.begin_mask & bit and not options.shrink_axis_mask & bit else first
-        last = extent if options.end_mask & bit else last
-        if options.shrink_axis_mask & bit:
-            last = first + 1
-        else:
-            first, last = (min(max(at, 0), extent) for at in (first, last))
-        begins.append(first)
-        sizes.append(last - first)
-    return tuple(begins), tuple(sizes)
-
-
-def strided_slice(c: Checker) -> None:
-    """Check a slice that takes a box."""
-    c.arity(4, 4)
-    source = c.activation(c.input(0))
-    rank = len(source.shape)
-    c.require(1 <= rank <= 4, f"{rank} dimensions are sliced; 1 to 4 are supported")
-    for position, what in ((1, "begins"), (2, "ends"), (3, "strides")):
-        tensor = c.constant_int32(position, what)
-        c.require(tensor.shape == (rank,), f"the {what} '{tensor.label}' are not one an axis")
-    options = c.operator.options
-    assert isinstance(options, StridedSliceOptions)
-    c.require(
-        not (options.ellipsis_mask or options.new_axis_mask),
-        "an ellipsis or a new axis, which is not supported",
-        "Slice every axis, and use RESHAPE",
-    )
-    strides = c.input(3).data
-    assert strides is not None
-    c.require(bool((strides == 1).all()), "strides other than 1, which are not supported")
-    begins, sizes = slice_box(c.model, c.operator)
-    inside = all(0 <= b < n for b, n in zip(begins, source.shape, strict=True))
-    c.require(inside and min(sizes) >= 1, "the slice is empty or outside its input")
-    kept = (n for axis, n in enumerate(sizes) if not options.shrink_axis_mask >> axis & 1)
-    c.shape(tuple(kept))
-    c.same_quantization()

@@ -279,31 +279,3 @@ def random_lstm(seed: int) -> bytes:
     if rng.random() < 0.5:
         graph.dense()
     return maker.finish(graph.at)
-
-
-def random_slice(seed: int) -> bytes:
-    """A box out of a tensor, its corners from either end or left open."""
-    rng = np.random.default_rng(seed)
-    maker, rank = Maker(), int(rng.integers(1, 5))
-    shape = tuple(int(n) for n in rng.integers(1, 6, rank))
-    begin = [int(rng.integers(0, n)) for n in shape]
-    end = [int(rng.integers(b + 1, n + 1)) for b, n in zip(begin, shape, strict=True)]
-    masks = {"beginMask": 0, "endMask": 0, "shrinkAxisMask": 0}
-    sizes = []
-    for axis, extent in enumerate(shape):
-        kind = rng.choice(["plain", "begin", "end", "shrink"])
-        if kind == "shrink":
-            masks["shrinkAxisMask"] |= 1 << axis
-        else:
-            first = 0 if kind == "begin" else begin[axis]
-            last = extent if kind == "end" else end[axis]
-            masks["beginMask"] |= (kind == "begin") << axis
-            masks["endMask"] |= (kind == "end") << axis
-            sizes.append(last - first)
-        if rng.random() < 0.5:
-            begin[axis] -= extent
-        if end[axis] < extent and rng.random() < 0.5:
-            end[axis] -= extent
-    parts = [maker.constant(np.array(part, np.int32)) for part in (begin, end, [1] * rank)]
-    out = maker.tensor(sizes, 0.5, 3)
-    return maker.finish(maker.operator("STRIDED_SLICE", [maker.input(shape, 0.5, 3), *parts], out, **masks))

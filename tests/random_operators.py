@@ -1,6 +1,7 @@
 """Random int8 operators, within what the reference kernels define, many side by side in one file."""
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -121,21 +122,228 @@ def concatenation(d: Draw) -> int:
         parts.append((d.maker.input if k == 0 or d.rng.random() < 0.7 else d.values)(part, scale, zero))
     if d.rng.random() < 0.2:
         parts.append(parts[0])
-    d.rng.shuffle(parts)
+    parts = [parts[int(i)] for i in d.rng.permutation(len(parts))]
     extent = sum(d.maker.graph.tensors[i].shape[axis] for i in parts)
     out = d.maker.tensor((*shape[:axis], extent, *shape[axis + 1 :]), scale, zero)
     axis -= len(shape) if d.rng.random() < 0.5 else 0
     return d.maker.operator("CONCATENATION", parts, out, axis=axis)
 
 
+def pack(d: Draw) -> int:
+    shape, count = d.shape(1, 3), d.integer(1, 4)
+    axis = d.integer(0, len(shape))
+    scale, zero = d.scale(), d.zero()
+    parts = [
+        (d.maker.input if k == 0 or d.rng.random() < 0.7 else d.values)(shape, scale, zero)
+        for k in range(count)
+    ]
+    out = d.maker.tensor((*shape[:axis], count, *shape[axis:]), scale, zero)
+    axis -= len(shape) + 1 if d.rng.random() < 0.5 else 0
+    return d.maker.operator("PACK", parts, out, axis=axis, valuesCount=count)
+
+
+def unary(name: str, d: Draw) -> int:
+    """RELU, RELU6, RELU_N1_TO_1, LEAKY_RELU, HARD_SWISH or QUANTIZE."""
+    shape, scale, zero = d.shape(largest=9), d.scale(-9, 1), d.zero()
+    out, out_zero = f32(scale * 2.0 ** d.rng.uniform(-3, 3)), d.zero()
+    if d.rng.random() < 0.2:
+        out = scale
+    if d.rng.random() < 0.2:
+        out, out_zero = scale, zero
+    slopes = [0.0, 1.0, 0.25, f32(d.rng.uniform())]
+    options = {"alpha": float(d.rng.choice(slopes))} if name == "LEAKY_RELU" else {}
+    source = d.maker.input(shape, scale, zero)
+    return d.maker.operator(name, [source], d.maker.tensor(shape, out, out_zero), **options)
+
+
+def squared_difference(d: Draw) -> int:
+    a, b = d.scale(), d.scale()
+    out = f32(max(a, b) ** 2 * 2.0 ** d.rng.uniform(-1, 14))
+    operands, shape = _pair(d, (a, b), (d.zero(), d.zero()))
+    return d.maker.operator("SQUARED_DIFFERENCE", operands, d.maker.tensor(shape, out, d.zero()))
+
+
+def batch_matmul(d: Draw) -> int:
+    batches = tuple(int(n) for n in d.rng.integers(1, 4, d.integer(0, 3)))
+    sides = [_reaches(batches, d.rng) if batches and d.rng.random() < 0.3 else batches, batches]
+    if d.rng.random() < 0.5:
+        sides.reverse()
+    rows, columns, depth = (d.integer(1, 12) for _ in range(3))
+    swapped = [bool(n) for n in d.rng.integers(0, 2, 2)]
+    matrices = [(rows, depth), (depth, columns)]
+    scales, zeros = (d.scale(), d.scale()), (d.zero(), d.zero())
+    held = int(d.rng.choice([0, 1, 2, 2, 2]))  # which one is a constant; 2: neither
+    operands = []
+    for k in (0, 1):
+        shape = (*sides[k], *(matrices[k][::-1] if swapped[k] else matrices[k]))
+        operands.append((d.values if held == k else d.maker.input)(shape, scales[k], zeros[k]))
+    out = f32(scales[0] * scales[1] * 74 * np.sqrt(depth) * 2.0 ** d.rng.uniform(-2, 3))
+    target = d.maker.tensor((*batches, rows, columns), out, d.zero())
+    return d.maker.operator("BATCH_MATMUL", operands, target, adjX=swapped[0], adjY=swapped[1])
+
+
+def transpose(d: Draw) -> int:
+    shape = d.shape(1, 4)
+    order = [int(i) for i in d.rng.permutation(len(shape))]
+    source, constant = d.maker.input(shape, 0.5, 3), d.maker.constant(np.array(order, np.int32))
+    target = d.maker.tensor(tuple(shape[i] for i in order), 0.5, 3)
+    return d.maker.operator("TRANSPOSE", [source, constant], target)
+
+
+def _ints(d: Draw, values: Any) -> int:
+    return d.maker.constant(np.array(values, np.int32))
+
+
+def slice_(d: Draw) -> int:
+    shape = d.shape(1, 4)
+    begin = [d.integer(0, n - 1) for n in shape]
+    size = [d.integer(1, n - b) for n, b in zip(shape, begin, strict=True)]
+    target = d.maker.tensor(size, 0.5, 3)
+    size = [
+        -1 if b + s == n and d.rng.random() < 0.5 else s for n, b, s in zip(shape, begin, size, strict=True)
+    ]
+    source = d.maker.input(shape, 0.5, 3)
+    return d.maker.operator("SLICE", [source, _ints(d, begin), _ints(d, size)], target)
+
+
+def strided_slice(d: Draw) -> int:
+    """A box, its corners from either end or left open, in strides."""
+    shape = d.shape(1, 4)
+    begin = [d.integer(0, n - 1) for n in shape]
+    end = [d.integer(b + 1, n) for b, n in zip(begin, shape, strict=True)]
+    step = [d.integer(1, 3) if d.rng.random() < 0.4 else 1 for _ in shape]
+    masks = {"beginMask": 0, "endMask": 0, "shrinkAxisMask": 0}
+    sizes = []
+    for axis, extent in enumerate(shape):
+        kind = d.rng.choice(["plain", "begin", "end", "shrink"])
+        if kind == "shrink":
+            masks["shrinkAxisMask"] |= 1 << axis
+            step[axis] = 1
+        else:
+            first = 0 if kind == "begin" else begin[axis]
+            last = extent if kind == "end" else end[axis]
+            masks["beginMask"] |= (kind == "begin") << axis
+            masks["endMask"] |= (kind == "end") << axis
+            sizes.append(-(-(last - first) // step[axis]))
+        if d.rng.random() < 0.5:
+            begin[axis] -= extent
+        if end[axis] < extent and d.rng.random() < 0.5:
+            end[axis] -= extent
+    parts = [_ints(d, part) for part in (begin, end, step)]
+    out = d.maker.tensor(sizes, 0.5, 3)
+    return d.maker.operator("STRIDED_SLICE", [d.maker.input(shape, 0.5, 3), *parts], out, **masks)
+
+
+def _further(d: Draw, shape: Shape, count: int) -> list[int]:
+    """So many outputs, of which those but the first two are nobody's."""
+    return [d.maker.tensor(shape, 0.5, 3) for _ in range(count)]
+
+
+def split(d: Draw) -> int:
+    shape, count = list(d.shape(1, 4)), d.integer(1, 4)
+    axis = d.integer(0, len(shape) - 1)
+    part = tuple(shape)
+    shape[axis] *= count
+    source, outputs = d.maker.input(shape, 0.5, 3), _further(d, part, count)
+    axis -= len(shape) if d.rng.random() < 0.5 else 0
+    d.maker.operator("SPLIT", [_ints(d, axis), source], *outputs, numSplits=count)
+    return int(d.rng.choice(outputs))
+
+
+def unpack(d: Draw) -> int:
+    shape, count = list(d.shape(1, 3)), d.integer(1, 4)
+    axis = d.integer(0, len(shape))
+    part = tuple(shape)
+    shape.insert(axis, count)
+    source, outputs = d.maker.input(shape, 0.5, 3), _further(d, part, count)
+    axis -= len(shape) if d.rng.random() < 0.5 else 0
+    d.maker.operator("UNPACK", [source], *outputs, axis=axis, num=count)
+    return int(d.rng.choice(outputs))
+
+
+def pad(name: str, d: Draw) -> int:
+    """PAD or PADV2."""
+    shape, scale, zero = d.shape(), d.scale(), d.zero()
+    amounts = d.rng.integers(0, 3, (len(shape), 2)).astype(np.int32)
+    inputs = [d.maker.input(shape, scale, zero), d.maker.constant(amounts)]
+    if name == "PADV2":
+        inputs.append(d.values((1,), scale, zero))
+    grown = tuple(int(n + a.sum()) for n, a in zip(shape, amounts, strict=True))
+    return d.maker.operator(name, inputs, d.maker.tensor(grown, scale, zero))
+
+
+def mean(d: Draw) -> int:
+    """Over any axes."""
+    shape = d.shape(1, 4, 7)
+    rank = len(shape)
+    axes = sorted({int(i) for i in d.rng.integers(0, rank, d.integer(1, rank))})
+    keep = bool(d.rng.random() < 0.5)
+    kept = tuple(1 if i in axes else n for i, n in enumerate(shape) if keep or i not in axes)
+    scale, count = d.scale(), prod(shape[i] for i in axes)
+    out = f32(scale * count**-0.5 * 2.0 ** d.rng.uniform(-2, 2))
+    source = d.maker.input(shape, scale, d.zero())
+    constant = _ints(d, [a - rank if d.rng.random() < 0.3 else a for a in axes])
+    return d.maker.operator("MEAN", [source, constant], d.maker.tensor(kept, out, d.zero()), keepDims=keep)
+
+
+def reshaped(name: str, d: Draw) -> int:
+    """EXPAND_DIMS or SQUEEZE, and a RELU so that there is something to do."""
+    shape, scale, zero = d.shape(1, 3), d.scale(), d.zero()
+    axis = d.integer(0, len(shape))
+    longer = (*shape[:axis], 1, *shape[axis:])
+    if name == "SQUEEZE":
+        source, target = d.maker.input(longer, scale, zero), d.maker.tensor(shape, scale, zero)
+        d.maker.operator(name, [source], target, squeezeDims=[axis])
+    else:
+        source, target = d.maker.input(shape, scale, zero), d.maker.tensor(longer, scale, zero)
+        d.maker.operator(name, [source, _ints(d, [axis])], target)
+    final = d.maker.tensor(d.maker.graph.tensors[target].shape, scale, zero)
+    return d.maker.operator("RELU", [target], final)
+
+
+def softmax(d: Draw) -> int:
+    shape = d.shape(1, 4, 9)
+    source, target = d.maker.input(shape, d.scale(-7, 1), d.zero()), d.maker.tensor(shape, 1 / 256, -128)
+    return d.maker.operator("SOFTMAX", [source], target, beta=float(d.rng.choice([1.0, 0.5, 3.0])))
+
+
+def dense(d: Draw) -> int:
+    """FULLY_CONNECTED that keeps its input's leading axes."""
+    shape, units = d.shape(2, 4, 7), d.integer(1, 9)
+    scale, weight_scale = d.scale(), d.scale(-10, -5)
+    weights = d.maker.constant(d.rng.integers(-127, 128, (units, shape[-1])).astype(np.int8), weight_scale)
+    typical = 74 * 74 * np.sqrt(shape[-1])
+    bias = d.maker.constant(d.rng.normal(0, typical, units).astype(np.int32), f32(scale * weight_scale))
+    out = f32(scale * weight_scale * typical / 50 * 2.0 ** d.rng.uniform(-2, 2))
+    target = d.maker.tensor((*shape[:-1], units), out, d.zero())
+    source = d.maker.input(shape, scale, d.zero())
+    options = {"fusedActivationFunction": d.activation(), "keepNumDims": True}
+    return d.maker.operator("FULLY_CONNECTED", [source, weights, bias], target, **options)
+
+
 def _named(function: Callable[[str, Draw], int], name: str) -> Callable[[Draw], int]:
     return lambda draw: function(name, draw)
 
 
+_UNARY = ("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "HARD_SWISH", "QUANTIZE")
 OPERATORS: dict[str, Callable[[Draw], int]] = {
     **{name: _named(pair, name) for name in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")},
     **{name: _named(squashing, name) for name in ("LOGISTIC", "TANH")},
+    **{name: _named(unary, name) for name in _UNARY},
+    **{name: _named(pad, name) for name in ("PAD", "PADV2")},
+    **{name: _named(reshaped, name) for name in ("EXPAND_DIMS", "SQUEEZE")},
+    "BATCH_MATMUL": batch_matmul,
     "CONCATENATION": concatenation,
+    "FULLY_CONNECTED": dense,
+    "MEAN": mean,
+    "PACK": pack,
+    "SLICE": slice_,
+    "SOFTMAX": softmax,
+    "SPLIT": split,
+    "SQUARED_DIFFERENCE": squared_difference,
+    "STRIDED_SLICE": strided_slice,
+    "TRANSPOSE": transpose,
+    "UNPACK": unpack,
 }
 """Operator, what adds one to a file and returns its output."""
 

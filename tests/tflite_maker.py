@@ -25,24 +25,43 @@ _VERSIONS = {
     "CONCATENATION": 2,
     "MAXIMUM": 2,
     "MINIMUM": 2,
+    "BATCH_MATMUL": 2,
+    "LEAKY_RELU": 2,
+    "PACK": 2,
+    "PADV2": 2,
+    "QUANTIZE": 2,
+    "RELU": 2,
+    "RELU6": 2,
+    "SLICE": 2,
+    "SPLIT": 2,
+    "SQUARED_DIFFERENCE": 2,
+    "TRANSPOSE": 2,
+    "UNPACK": 2,
 }
 _OPTIONS = {
     "ADD": "AddOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "MAX_POOL_2D": "Pool2DOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
     "MAXIMUM": "MaximumMinimumOptions",
     "MEAN": "ReducerOptions",
     "MINIMUM": "MaximumMinimumOptions",
     "MUL": "MulOptions",
+    "PACK": "PackOptions",
     "PAD": "PadOptions",
+    "PADV2": "PadV2Options",
     "RESHAPE": "ReshapeOptions",
     "SOFTMAX": "SoftmaxOptions",
+    "SPLIT": "SplitOptions",
+    "SQUEEZE": "SqueezeOptions",
     "STRIDED_SLICE": "StridedSliceOptions",
     "SUB": "SubOptions",
+    "UNPACK": "UnpackOptions",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
 }
 
@@ -111,7 +130,8 @@ class Maker:
             self.graph.tensors[index].type = schema.TensorType.INT16
         return index
 
-    def operator(self, name: str, inputs: Sequence[int], output: int, **options: Any) -> int:
+    def operator(self, name: str, inputs: Sequence[int], output: int, *further: int, **options: Any) -> int:
+        """Add an operator; return its first output."""
         if name not in self._codes:
             code = schema.OperatorCodeT()
             code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
@@ -120,7 +140,7 @@ class Maker:
             self.model.operatorCodes.append(code)
         operator = schema.OperatorT()
         operator.opcodeIndex = self._codes[name]
-        operator.inputs, operator.outputs = list(inputs), [output]
+        operator.inputs, operator.outputs = list(inputs), [output, *further]
         operator.intermediates = options.pop("intermediates", None)
         if name in _OPTIONS:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, _OPTIONS[name])

@@ -138,10 +138,29 @@ def add_multipliers(
     )
 
 
-def product_multiplier(first: Tensor, second: Tensor, target: Tensor) -> Multiplier:
-    """Return both input scales / output scale of a MUL; in float32, as in the reference."""
+def product_multiplier(
+    first: Tensor, second: Tensor, target: Tensor, division_in_float64: bool = False
+) -> Multiplier:
+    """Return both input scales / output scale; their product in float32, as in the reference.
+
+    MUL divides in float32 as well, BATCH_MATMUL in float64.
+    """
     product = np.float32(first.scale) * np.float32(second.scale)
+    if division_in_float64:
+        return multiplier_of(float(product) / target.scale)
     return multiplier_of(float(product / np.float32(target.scale)))
+
+
+def squared_difference_multipliers(
+    first: Tensor, second: Tensor, target: Tensor
+) -> tuple[Multiplier, Multiplier, Multiplier]:
+    """Return what scales the two inputs to a common scale, and the square of their difference."""
+    twice_larger = 2 * max(first.scale, second.scale)
+    return (
+        multiplier_of(first.scale / twice_larger),
+        multiplier_of(second.scale / twice_larger),
+        multiplier_of(twice_larger * twice_larger / ((1 << 14) * target.scale)),
+    )
 
 
 def gate_multiplier(source: Tensor, weights: Tensor) -> Multiplier:

@@ -2,6 +2,7 @@
 
 from edge.errors import InnervateError
 from quantize.tflite_model import Model, Operator
+from quantize.tflite_move_rules import box_source
 
 INT32_MAX = (1 << 31) - 1
 # Left free below INT32_MAX for adding an output zero point.
@@ -15,6 +16,7 @@ class Context:
         self.model = model
         self.operator = operator
         self.inputs = tuple(model.tensors[i] for i in operator.inputs if i != -1)
+        self.source = model.tensors[box_source(operator)]  # the first input; SPLIT names its axis first
         self.output = model.tensors[operator.outputs[0]]
 
     def unfit(self, what: str) -> InnervateError:

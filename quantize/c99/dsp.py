@@ -205,8 +205,8 @@ def _pool(step: Step) -> Step:
 
 
 def _mean(step: Step) -> Step:
-    inner: Any = step.parameters["inner"]
-    return step if inner < _BLOCK else replace(step, kernel="dsp_mean")
+    p: Mapping[str, Any] = step.parameters
+    return step if p["inner"] < _BLOCK or p["middle"] > 1 else replace(step, kernel="dsp_mean")
 
 
 def _gates(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.uint32]:
@@ -266,6 +266,7 @@ _FIT: dict[str, Callable[[Step], Step]] = {
     "minimum": _in_place,
     "mul": _in_place,
     "softmax": _in_place,
+    "squared_difference": _in_place,
 }
 
 

@@ -65,14 +65,16 @@ GENERIC = Family(
         "depthwise": _kernel("depthwise", "depthwise", _WINDOWED),
         "lookup": _kernel("lookup", "lookup", ()),
         "lstm": _kernel("lstm", "lstm", ("kernels/nrv_lstm_cell.h", *_FLAT)),
+        "matmul": _kernel("matmul", "matmul", _PAIRS),
         "max_pool": _kernel("max_pool", "pool", _WINDOWED, "nrv_pool_t"),
         "maximum": _kernel("maximum", "extremum", ("kernels/nrv_pairs.h",), "nrv_extremum_t"),
         "mean": _kernel("mean", "mean", _FLAT),
         "minimum": _kernel("minimum", "extremum", ("kernels/nrv_pairs.h",), "nrv_extremum_t"),
         "mul": _kernel("mul", "mul", _PAIRS),
         "pad": _kernel("pad", "pad", ()),
-        "slice": _kernel("slice", "slice", ()),
+        "rearrange": _kernel("rearrange", "rearrange", ()),
         "softmax": _kernel("softmax", "softmax", _FLAT),
+        "squared_difference": _kernel("squared_difference", "squared_difference", _PAIRS),
     },
 )
 

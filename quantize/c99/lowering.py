@@ -14,9 +14,27 @@ from quantize.c99 import arithmetic
 from quantize.c99.arithmetic import Multiplier
 from quantize.c99.context import Context
 from quantize.c99.lowering_lstm import lower_lstm
-from quantize.c99.lowering_moves import lower_concatenation
-from quantize.c99.lowering_pairs import lower_add, lower_extremum, lower_mul
-from quantize.c99.lowering_tables import lower_squashing
+from quantize.c99.lowering_moves import (
+    lower_boxes,
+    lower_joined,
+    lower_pad,
+    lower_reshape,
+    lower_transpose,
+)
+from quantize.c99.lowering_pairs import (
+    lower_add,
+    lower_batch_matmul,
+    lower_extremum,
+    lower_mul,
+    lower_squared_difference,
+)
+from quantize.c99.lowering_tables import (
+    lower_hard_swish,
+    lower_leaky_relu,
+    lower_quantize,
+    lower_relu,
+    lower_squashing,
+)
 from quantize.c99.program import Program, Step, Value
 from quantize.tflite_model import (
     ConvOptions,
@@ -25,8 +43,7 @@ from quantize.tflite_model import (
     PoolOptions,
     SoftmaxOptions,
 )
-from quantize.tflite_rules import mean_axes, window_extent
-from quantize.tflite_sequence_rules import slice_box
+from quantize.tflite_rules import mean_axes, reduced_runs, window_extent
 
 
 def _window(
@@ -220,26 +237,29 @@ def _pool_2d(c: Context) -> Step:
 
 def _mean(c: Context) -> Step:
     source = c.inputs[0]
-    axes = mean_axes(c.model, c.operator)
-    outer = int(np.prod(source.shape[: axes[0]], dtype=np.int64))
-    inner = int(np.prod(source.shape[axes[-1] + 1 :], dtype=np.int64))
-    count = source.size // (outer * inner)
-    scale = arithmetic.mean_multiplier(source, c.output, count)
+    runs = reduced_runs(source.shape, mean_axes(c.model, c.operator))
+    if len(runs) <= 3:
+        runs = [*runs, 1, 1][:2] + [1, 1, *runs[2:], 1][:3]
+    outer, count, middle, second, inner = [*runs, 1][:5]
+    total = count * second
+    scale = arithmetic.mean_multiplier(source, c.output, total)
     return Step(
         c.operator,
         "mean",
         {
             "outer": outer,
             "count": count,
+            "middle": middle,
+            "second_count": second,
             "inner": inner,
-            "offset": -count * source.zero_point,
+            "offset": -total * source.zero_point,
             "multiplier": scale.value,
             "shift": scale.shift,
             "output_zero": c.output.zero_point,
         },
         (source.index,),
         c.output.index,
-        accumulator_bound=c.prove(256 * count, scale.shift),
+        accumulator_bound=c.prove(256 * total, scale.shift),
     )
 
 
@@ -265,74 +285,57 @@ def _softmax(c: Context) -> Step:
     )
 
 
-def _pad(c: Context) -> Step:
-    source, paddings = c.inputs
-    assert paddings.data is not None
-    missing = 4 - len(source.shape)
-    before = tuple(int(a) for a in paddings.data[:, 0])
-    return Step(
-        c.operator,
-        "pad",
-        {
-            "input": (1,) * missing + source.shape,
-            "before": (0,) * missing + before,
-            "output": (1,) * missing + c.output.shape,
-            "fill": c.output.zero_point,
-        },
-        (source.index,),
-        c.output.index,
-    )
-
-
-def _strided_slice(c: Context) -> Step:
-    source = c.inputs[0]
-    begin, size = slice_box(c.model, c.operator)
-    missing = 4 - len(source.shape)
-    return Step(
-        c.operator,
-        "slice",
-        {
-            "input": (1,) * missing + source.shape,
-            "begin": (0,) * missing + begin,
-            "size": (1,) * missing + size,
-        },
-        (source.index,),
-        c.output.index,
-    )
-
-
-_LOWER: dict[str, Callable[[Context], Step]] = {
+_LOWER: dict[str, Callable[[Context], Step | tuple[Step, ...]]] = {
     "ADD": lower_add,
     "AVERAGE_POOL_2D": _pool_2d,
-    "CONCATENATION": lower_concatenation,
+    "BATCH_MATMUL": lower_batch_matmul,
+    "CONCATENATION": lower_joined,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "EXPAND_DIMS": lower_reshape,
     "FULLY_CONNECTED": _fully_connected,
+    "HARD_SWISH": lower_hard_swish,
+    "LEAKY_RELU": lower_leaky_relu,
     "LOGISTIC": lower_squashing,
     "MAXIMUM": lower_extremum,
     "MAX_POOL_2D": _pool_2d,
     "MEAN": _mean,
     "MINIMUM": lower_extremum,
     "MUL": lower_mul,
-    "PAD": _pad,
+    "PACK": lower_joined,
+    "PAD": lower_pad,
+    "PADV2": lower_pad,
+    "QUANTIZE": lower_quantize,
+    "RELU": lower_relu,
+    "RELU6": lower_relu,
+    "RELU_N1_TO_1": lower_relu,
+    "RESHAPE": lower_reshape,
+    "SLICE": lower_boxes,
     "SOFTMAX": _softmax,
-    "STRIDED_SLICE": _strided_slice,
+    "SPLIT": lower_boxes,
+    "SQUARED_DIFFERENCE": lower_squared_difference,
+    "SQUEEZE": lower_reshape,
+    "STRIDED_SLICE": lower_boxes,
     "SUB": lower_add,
     "TANH": lower_squashing,
+    "TRANSPOSE": lower_transpose,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lower_lstm,
+    "UNPACK": lower_boxes,
 }
 
 
 def lower(model: Model) -> Program:
-    """Turn every operator into a step; RESHAPE into an alias.
+    """Turn every operator into steps; what moves nothing into an alias.
 
     Raises:
         InnervateError: an accumulator could overflow.
     """
-    steps, alias = [], {}
+    steps: list[Step] = []
+    alias = {}
     for operator in model.operators:
-        if operator.name == "RESHAPE":
-            alias[operator.outputs[0]] = operator.inputs[0]
-        else:
-            steps.append(_LOWER[operator.name](Context(model, operator)))
+        context = Context(model, operator)
+        made = _LOWER[operator.name](context)
+        if made == ():
+            alias[operator.outputs[0]] = context.source.index
+        steps += made if isinstance(made, tuple) else [made]
     return Program(model, tuple(steps), alias)

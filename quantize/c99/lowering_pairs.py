@@ -1,11 +1,13 @@
-"""Operators on two tensors, element by element, to steps."""
+"""Operators on two tensors to steps."""
 
 from math import prod
+from typing import cast
 
 from quantize.c99 import arithmetic
 from quantize.c99.context import Context
 from quantize.c99.program import Step, Value
-from quantize.tflite_model import Activation, AddOptions, FusedOptions
+from quantize.tflite_model import Activation, AddOptions, FusedOptions, MatmulOptions
+from quantize.tflite_pair_rules import matrix_sizes
 
 _RANK = 4  # of the walk
 
@@ -95,3 +97,61 @@ def lower_mul(c: Context) -> Step:
 def lower_extremum(c: Context) -> Step:
     """Return a MAXIMUM or MINIMUM as a step."""
     return _pair(c, c.operator.name.lower(), {})
+
+
+def lower_squared_difference(c: Context) -> Step:
+    """Return a SQUARED_DIFFERENCE as a step."""
+    first, second = c.inputs
+    to_common = arithmetic.squared_difference_multipliers(first, second, c.output)
+    return _pair(
+        c,
+        "squared_difference",
+        {
+            "zero": (first.zero_point, second.zero_point),
+            "multiplier": tuple(m.value for m in to_common[:2]),
+            "shift": tuple(m.shift for m in to_common[:2]),
+            "output_multiplier": to_common[2].value,
+            "output_shift": to_common[2].shift,
+            "output_zero": c.output.zero_point,
+        },
+        c.prove((255 << 7) ** 2, 0),
+    )
+
+
+def lower_batch_matmul(c: Context) -> Step:
+    """Return a BATCH_MATMUL as a step."""
+    first, second = c.inputs
+    options = c.operator.options
+    assert isinstance(options, MatmulOptions)
+    rows, columns, (depth, _) = matrix_sizes(c.model, c.operator)
+    batches = walk(first.shape[:-2], second.shape[:-2], c.output.shape[:-2])
+    # From matrices to elements, as rows of one matrix; of at most three axes the first is never used.
+    extent, first_step, second_step = (cast("tuple[int, ...]", v)[1:] for v in batches.values())
+    scale = arithmetic.product_multiplier(first, second, c.output, division_in_float64=True)
+    largest = [max(t.zero_point + 128, 127 - t.zero_point) for t in (first, second)]
+    bound = c.prove(depth * largest[0] * largest[1], scale.shift)
+    return Step(
+        c.operator,
+        "matmul",
+        {
+            "batches": {
+                "extent": (*extent, 1),
+                "first_step": (*(n * rows * depth for n in first_step), 0),
+                "second_step": (*(n * depth * columns for n in second_step), 0),
+            },
+            "rows": rows,
+            "columns": columns,
+            "depth": depth,
+            # (step from row to row or from column to column, step along the sum)
+            "first_step": (1, rows) if options.adjoint[0] else (depth, 1),
+            "second_step": (depth, 1) if options.adjoint[1] else (1, columns),
+            "zero": (first.zero_point, second.zero_point),
+            "multiplier": scale.value,
+            "shift": scale.shift,
+            "output_zero": c.output.zero_point,
+        },
+        (first.index, second.index),
+        c.output.index,
+        macs=c.output.size * depth,
+        accumulator_bound=bound,
+    )

@@ -44,6 +44,12 @@ class Step:
     # The output may start this many bytes below each input, or further below; None: it must not overlap them.
     lead: int | None = None
 
+    @property
+    def part(self) -> int:
+        """Which of its operator's outputs this makes, from 0."""
+        outputs = self.operator.outputs
+        return outputs.index(self.output) if self.output in outputs else 0
+
 
 @dataclass(frozen=True, eq=False)
 class Program:

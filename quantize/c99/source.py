@@ -179,7 +179,8 @@ def _places(program: Program, plan: Plan) -> dict[int, str]:
 
 def output_buffer(step: Step) -> str:
     """Name a step's output in the arena plan."""
-    return f"output of layer {step.operator.position + 1}"
+    further = f", {step.part + 1}" if step.part else ""
+    return f"output of layer {step.operator.position + 1}{further}"
 
 
 def scratch_buffer(step: Step) -> str:
@@ -216,7 +217,7 @@ def source(
     places = _places(program, plan)
     offsets = {p.buffer.name: p.offset for p in plan.placements}
     for step in program.steps:
-        tag = f"{step.kernel}_{step.operator.position + 1}"
+        tag = f"{step.kernel}_{step.operator.position + 1}" + (f"_{step.part + 1}" if step.part else "")
         title = _title(program, step)
         structures += [f"/* {title} */", *_structure(step, tag, family, constants), ""]
         for index in step.inputs:

@@ -1,6 +1,6 @@
 """Functions of one int8 value as tables of 256 outputs, as TFLite's reference kernels compute them.
 
-For LOGISTIC and TANH these fill tables themselves, in float32 (LUTPopulate in kernels/internal/common.h), with
+For LOGISTIC and TANH these fill tables themselves, in float32 (LUTPopulate in kernels/internal/common.h), by
 the C library's functions; tanh is the fdlibm formula of glibc before 2.41, which is not always the nearest.
 """
 
@@ -10,9 +10,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99.arithmetic import round_half_away
-from quantize.tflite_model import Tensor
+from quantize.c99.arithmetic import Multiplier, activation_range, multiplier_of, round_half_away
+from quantize.c99.fixed_point import divided, requantized
+from quantize.tflite_model import Activation, Tensor
 
+_INT16_MAX = (1 << 15) - 1
 _FAR = 30.0  # where both functions have reached their limits
 
 
@@ -47,5 +49,53 @@ def squashing(name: str, source: Tensor, target: Tensor) -> NDArray[np.int8]:
     def value(x: int) -> int:
         scaled = float(function(np.float32(source.scale) * np.float32(x - source.zero_point)) * inverse)
         return round_half_away(scaled) + target.zero_point
+
+    return table(value)
+
+
+def rescaled(
+    source: Tensor, target: Tensor, above: Multiplier, below: Multiplier, activation: Activation = "NONE"
+) -> NDArray[np.int8]:
+    """Return the table of one multiplier above the zero point and one below it, within an activation."""
+    low, high = activation_range(activation, target)
+
+    def value(x: int) -> int:
+        x -= source.zero_point
+        scale = above if x >= 0 else below
+        return min(max(requantized(x, scale.value, scale.shift) + target.zero_point, low), high)
+
+    return table(value)
+
+
+def _int16(multiplier: Multiplier) -> int:
+    """Return the upper half of a multiplier, rounded; it is not negative."""
+    return min((multiplier.value + (1 << 15)) >> 16, _INT16_MAX)
+
+
+def _high16(a: int, b: int) -> int:
+    """Return round(a * b / 2^15) of int16, halves upwards; the one product that does not fit saturates."""
+    return min((a * b + (1 << 14)) >> 15, _INT16_MAX)
+
+
+def _saturated16(x: int) -> int:
+    return min(max(x, -_INT16_MAX - 1), _INT16_MAX)
+
+
+def hard_swish(source: Tensor, target: Tensor) -> NDArray[np.int8]:
+    """Return the table of a HARD_SWISH, in 16-bit steps as kernels/internal/reference/hard_swish.h has it."""
+    fine = np.float32(1 / 128) * np.float32(source.scale)
+    to_output = multiplier_of(float(fine / np.float32(target.scale)))
+    # 3, where the function is x from there on, is 2^15 steps.
+    to_ramp = multiplier_of(float(fine / (np.float32(3) / np.float32(32768))))
+
+    def value(x: int) -> int:
+        raised = (x - source.zero_point) << 7
+        identity = _high16(raised, _int16(to_output))
+        ramp = _high16(_saturated16(raised << max(to_ramp.shift - 1, 0)), _int16(to_ramp))
+        ramp = _saturated16(ramp << 1) if to_ramp.shift > 0 else divided(ramp, -to_ramp.shift)
+        ramp = (ramp + (1 << 15)) >> 1
+        product = ramp * identity  # cut off towards zero below
+        cut = product >> 15 if product >= 0 else -(-product >> 15)
+        return divided(cut, -to_output.shift) + target.zero_point
 
     return table(value)

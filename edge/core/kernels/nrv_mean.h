@@ -1,4 +1,7 @@
-/* int8 MEAN over adjoining axes: the input is seen as [outer][count][inner], the output is [outer][inner]. */
+/*
+ * int8 MEAN: the input is seen as [outer][count][middle][second_count][inner], the output is
+ * [outer][middle][inner].
+ */
 #ifndef NRV_MEAN_H
 #define NRV_MEAN_H
 
@@ -7,9 +10,11 @@
 typedef struct {
     int32_t outer;
     int32_t count;
+    int32_t middle;       /* 1 where the axes adjoin */
+    int32_t second_count; /* then 1 as well */
     int32_t inner;
-    int32_t offset;     /* -count * input zero point */
-    int32_t multiplier; /* input scale / output scale / count */
+    int32_t offset;     /* -both counts * input zero point */
+    int32_t multiplier; /* input scale / output scale / both counts */
     int32_t shift;
     int32_t output_zero;
 } nrv_mean_t;
