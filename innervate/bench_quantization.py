@@ -12,7 +12,8 @@ import numpy as np
 from scipy import stats
 
 from edge.errors import InnervateError
-from quantize.convert import Mode, quantize
+from quantize.convert import quantize
+from quantize.recipe import Mode
 from train import task as tasks
 from train.fit import Progress, named
 from train.run import Run, train

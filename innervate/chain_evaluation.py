@@ -14,7 +14,8 @@ from edge.link import Link
 from innervate.firmware import board_of, build_firmware
 from innervate.replay import device_classes, replay
 from quantize.c99 import build_shared
-from quantize.convert import Mode, quantize
+from quantize.convert import quantize
+from quantize.recipe import Mode
 from train.corpus import Corpus
 from train.experiment import Experiment, predict_classes, score_plan, shortened
 from train.fit import named

@@ -12,6 +12,7 @@ from quantize.graph import QuantLayer, Tensor
 from quantize.quantizers import UNSIGNED_OFFSET
 
 INT32_MAX: Final = 2**31 - 1
+INT16_BITS: Final = 16
 
 
 class GraphBuilder:
@@ -47,6 +48,8 @@ class GraphBuilder:
             raise InnervateError(
                 f"the output scale is {scale}", name, "Calibrate on windows that excite this layer"
             )
+        if int(value.bit_width) == INT16_BITS:
+            return self.add(Tensor(name, shape, scale, 0, "int16"))
         return self.add(Tensor(name, shape, scale, 0 if value.signed else -UNSIGNED_OFFSET))
 
     def like(self, tensor: int, name: str, shape: tuple[int, ...]) -> int:
@@ -78,7 +81,7 @@ def layer_integers(
     # |q - zero point| <= 255 for unsigned, 128 for signed inputs.
     reach = 128 if source.signed else 255
     bound = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1) * reach + np.abs(bias)
-    if bound.max() > INT32_MAX:
+    if bound.max() > INT32_MAX and int(source.bit_width) != INT16_BITS:  # whose accumulators have 64 bits
         raise InnervateError(
             f"output channel {int(bound.argmax())} can overflow its 32-bit accumulator",
             name,

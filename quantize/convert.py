@@ -1,8 +1,9 @@
 """From a finished run to a checked bundle: prune, calibrate, fine-tune, write, verify."""
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -15,30 +16,36 @@ from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
 from quantize.bundle_maker import make_bundle
 from quantize.c99 import build_shared
-from quantize.calibrate import calibrate
+from quantize.calibrate import Method
 from quantize.distil import distil
-from quantize.extract import read_graph
-from quantize.lower import lower
-from quantize.network import Network
+from quantize.forms import Lowered, lower, read_graph
+from quantize.noise import Noise
 from quantize.pruning.cost import Budget, Footprint, check_file
-from quantize.pruning.stage import Pruning, prune_run, sample
-from quantize.qat import QuantNetwork
+from quantize.pruning.stage import Pruning, prune_run
+from quantize.recipe import CalibrationSet, Mode, Prepared, Recipe, has_sequence, prepare, worst_layer
 from quantize.tflite_writer import write
-from quantize.verify import Row, Verification, run_all, verify
+from quantize.verify import Row, Verification, run_windows, verify
 from train.experiment import predict_classes, score_plan
 from train.metrics import Metrics
-from train.models import to_input
 from train.run import Run
+from train.sequences import NONE, rows
+from train.windows import WindowSet
 
-Mode = Literal["ptq", "qat"]
 Progress = Callable[[str, int, int], None]
 
-CALIBRATION_WINDOWS: Final = 4096
 VERIFIED_WINDOWS: Final = 1000
 """Run through the slow reference kernels too; accuracies are of all test windows."""
 QAT_STEPS: Final = 200
 FAST_QAT_STEPS: Final = 80
 QAT_LEARNING_RATE: Final = 1e-3
+WORST: Final = "worst"
+"""In place of a layer's path: the one that hurts most."""
+
+
+_TOLD: Final = (
+    *("before", "after", "metrics", "verification", "recipe", "calibration", "noise"),
+    *("pruning", "footprint"),
+)
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -70,22 +77,26 @@ class QuantizeResult(msgspec.Struct, frozen=True):
     Attributes:
         bundle_path: the `.nrv` written.
         bundle: the same, in memory.
-        mode: ptq or qat.
         before: cost of the trained network.
         after: cost of what went into the bundle.
         metrics: of all test windows.
         verification: every executor on the same test windows.
+        recipe: choices made.
+        calibration: windows that scales were chosen on.
+        noise: of every layer.
         pruning: what was removed.
         footprint: what the file takes of a budget; None where there was none.
     """
 
     bundle_path: Path
     bundle: Bundle
-    mode: Mode
     before: Cost
     after: Cost
     metrics: Accuracies
     verification: Verification
+    recipe: Recipe
+    calibration: CalibrationSet
+    noise: Noise
     pruning: Pruning = Pruning()
     footprint: Footprint | None = None
 
@@ -105,11 +116,8 @@ class QuantizeResult(msgspec.Struct, frozen=True):
             "bundle": str(self.bundle_path),
             "hash": self.bundle.hash,
             "model_bytes": len(self.bundle.model),
-            "mode": self.mode,
-            **{
-                name: msgspec.to_builtins(getattr(self, name))
-                for name in ("before", "after", "metrics", "verification", "pruning", "footprint")
-            },
+            "mode": self.recipe.mode,
+            **{name: msgspec.to_builtins(getattr(self, name)) for name in _TOLD},
         }
 
 
@@ -119,6 +127,9 @@ def quantize(
     prune: float = 0.0,
     budget: Budget | None = None,
     mode: Mode = "qat",
+    calibration: Method = "percentile",
+    equalize: bool = False,
+    int16: tuple[str, ...] = (),
     fast: bool = False,
     progress: Progress | None = None,
 ) -> QuantizeResult:
@@ -130,6 +141,9 @@ def quantize(
         prune: fraction of the channels, memory units and heads of every layer but the last.
         budget: prune as little as keeps the model within it, in place of a fraction.
         mode: ptq calibrates only; with qat the quantized network then learns from the float one.
+        calibration: how activation scales are chosen.
+        equalize: first give the channels of each activation equal ranges.
+        int16: paths of layers whose input and output have 16 bits; `worst` is the one that hurts most.
         fast: few epochs, to see that all works.
         progress: called with stage, done, total.
 
@@ -141,7 +155,8 @@ def quantize(
     trained = run.model()
     window, channels = run.signal_path.model_shape
     shape = (channels, 1, window)
-    lowered = lower(trained, shape)  # what has no int8 form is refused before anything slow
+    values = len(run.record.context)
+    lowered = lower(trained, shape, values)  # what has no int8 form is refused before anything slow
     train, test = run.windows("train"), run.windows("test")
     report("read", 1, 1)
 
@@ -149,24 +164,27 @@ def quantize(
     pruning = Pruning()
     if prune or budget is not None:
         model, pruning = prune_run(run, trained, prune, budget, fast, progress)
-    network = lower(model, shape)
+    network = lower(model, shape, values)
 
     report("calibrate", 0, 1)
-    quantized = QuantNetwork(network)
-    calibrate(quantized, to_input(sample(train, CALIBRATION_WINDOWS, run.record.seed).x))
+    recipe = Recipe(mode, calibration, equalize, int16)
+    if WORST in int16:
+        worst = worst_layer(prepare(network, Recipe("ptq", calibration, equalize), train, run.record.seed))
+        recipe = msgspec.structs.replace(
+            recipe, int16=tuple(worst if name == WORST else name for name in int16)
+        )
+    prepared = prepare(network, recipe, train, run.record.seed)
     report("calibrate", 1, 1)
     if mode == "qat":
-        steps = FAST_QAT_STEPS if fast else QAT_STEPS
-        size, seed = run.plan.fit.batch_size, run.record.seed
-        distil(quantized, model, train.x, steps, size, QAT_LEARNING_RATE, seed, progress)
+        _learn(run, prepared, model, train, fast, progress)
+    quantized, noise = prepared.form, prepared.noise()
 
-    tflite = write(read_graph(quantized), _metadata(run))
+    tflite = write(read_graph(quantized), file_metadata(run, prepared.calibration))
     footprint = None if budget is None else check_file(tflite, shape[2], budget)
-    kept = test.select(np.linspace(0, len(test) - 1, min(len(test), VERIFIED_WINDOWS)).astype(np.int64))
-    verification = verify(model, quantized, tflite, kept.x, kept.y, progress)
-    engine = _int8_engine(tflite)
+    verification = verify(model, quantized, tflite, _verified(test, run.plan.keeps_state), progress)
+    engine = _int8_engine(tflite, run.plan.keeps_state)
     report("test", 0, 1)
-    int8 = run_all(engine, test.x).argmax(axis=1).astype(np.int64)
+    int8 = run_windows(engine, test).argmax(axis=1).astype(np.int64)
     metrics = Accuracies(
         trained=run.metrics.test,
         pruned=score_plan(run.plan, test.y, predict_classes(model, test), test.subject),
@@ -177,7 +195,9 @@ def quantize(
     before, after = _cost(lowered), _cost(network)
     card = {
         "quantization": {
-            "mode": mode,
+            **msgspec.to_builtins(recipe),
+            "calibration_set": prepared.calibration,
+            "noise": noise,
             "pruned_channels": prune,
             "pruning": pruning,
             "footprint": footprint,
@@ -189,25 +209,65 @@ def quantize(
     }
     bundle = make_bundle(run, tflite, msgspec.to_builtins(card))
     bundle.save(out)
-    return QuantizeResult(out, bundle, mode, before, after, metrics, verification, pruning, footprint)
+    return QuantizeResult(
+        out, bundle, before, after, metrics, verification,
+        recipe, prepared.calibration, noise, pruning, footprint,
+    )  # fmt: skip
 
 
-def _cost(network: Network) -> Cost:
+def _learn(
+    run: Run, prepared: Prepared, model: nn.Module, train: WindowSet, fast: bool, progress: Progress | None
+) -> None:
+    """Let the quantized form learn from the float network, windows in a row where both keep their state."""
+    settings = run.plan.fit
+    row = settings.sequence if has_sequence(prepared.form) else 1
+    chosen = rows(train.recording, row)
+    chosen = chosen[(chosen != NONE).all(axis=1)]
+    if not len(chosen):
+        row, chosen = 1, np.arange(len(train))[:, None]
+    distil(
+        prepared.form,
+        model,
+        train.x[chosen].reshape(len(chosen), -1, train.x.shape[2]),
+        FAST_QAT_STEPS if fast else QAT_STEPS,
+        max(1, settings.batch_size // row),
+        QAT_LEARNING_RATE,
+        run.record.seed,
+        progress,
+        train.context[chosen[:, 0]],
+        row,
+    )
+
+
+def _verified(test: WindowSet, keeps_state: bool) -> WindowSet:
+    """Windows for the table: spread over all, or where states are kept the first of each recording."""
+    if not keeps_state:
+        return test.select(np.linspace(0, len(test) - 1, min(len(test), VERIFIED_WINDOWS)).astype(np.int64))
+    starts = np.flatnonzero(np.r_[True, test.recording[1:] != test.recording[:-1]])
+    position = np.arange(len(test)) - np.repeat(starts, np.diff(np.r_[starts, len(test)]))
+    return test.select(position < max(1, VERIFIED_WINDOWS // len(starts)))
+
+
+def _cost(network: Lowered) -> Cost:
     return Cost(network.macs, network.parameters)
 
 
-def _int8_engine(tflite: bytes) -> Engine:
+def _int8_engine(tflite: bytes, keeps_state: bool) -> Engine:
     """Make an engine of generated C, or without a compiler of the reference kernels: the same integers."""
     try:
-        return NativeEngine(build_shared(tflite))
+        return NativeEngine(build_shared(tflite), keeps_state)
     except InnervateError:
-        return TfliteEngine(tflite, "reference")
+        return TfliteEngine(tflite, "reference", keeps_state=keeps_state)
 
 
-def _metadata(run: Run) -> dict[str, Any]:
+def file_metadata(run: Run, calibration: CalibrationSet) -> dict[str, Any]:
     """Say in the `.tflite` file itself what it is for."""
     return {
         "task": run.plan.task,
         "labels": list(run.labels),
         "signal_path": msgspec.to_builtins(run.signal_path),
+        "context": msgspec.to_builtins(run.record.context),
+        "keeps_state": run.plan.keeps_state,
+        "calibration": calibration.sha256,
+        "innervate": version("innervate"),
     }

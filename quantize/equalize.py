@@ -57,7 +57,7 @@ def _reader(network: Network, index: int) -> int | None:
 
 
 def _factors(value: torch.Tensor, after: Conv | Dense) -> torch.Tensor:
-    """What to divide each channel by, float32 [C], around 1; exactly 1 where it is always zero or not read."""
+    """What to divide each channel by, float32 [C], around 1; 1 where it is always zero or not read."""
     before = value.abs().transpose(0, 1).flatten(1).amax(1)
     if isinstance(after, Conv) and after.groups > 1:
         factor = before

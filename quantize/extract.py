@@ -1,7 +1,7 @@
 """The integers of a calibrated Brevitas network as a `QuantGraph`."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,6 +22,10 @@ from quantize.network import (
     Reshape,
 )
 from quantize.qat import QuantNetwork, Values
+from quantize.wide import is_wide
+
+INT16_STEPS: Final = 256
+"""Steps of a 16-bit value in one of a signed 8-bit value that has the same range."""
 
 
 def read_graph(model: QuantNetwork) -> QuantGraph:
@@ -57,9 +61,10 @@ class _Reading:
     """One walk over a network: `made` holds the tensor of each value, `inputs` the model's own."""
 
     def __init__(self, model: QuantNetwork, values: Values) -> None:
-        self.network, self.weighted, self.values = model.network, model.weighted, values
+        self.model, self.network, self.weighted, self.values = model, model.network, model.weighted, values
         self.graph = GraphBuilder()
         self.made: dict[int, int] = {}
+        self.widened: dict[int, int] = {}
         self.inputs: tuple[int, ...] = ()
 
     def run(self) -> None:
@@ -71,7 +76,7 @@ class _Reading:
             self.made[CONTEXT] = self.graph.value("context", shape, self.values[CONTEXT])
             self.inputs += (self.made[CONTEXT],)
         for index, layer in enumerate(self.network.layers):
-            tensor, source = self.made[layer.inputs[0]], self.values[layer.inputs[0]]
+            tensor, source = self.read(index, layer.inputs[0]), self.values[layer.inputs[0]]
             match layer:
                 case Conv():
                     self.made[index] = self.conv(index, layer, self.padded(layer, tensor), source)
@@ -93,9 +98,10 @@ class _Reading:
                     self.made[index] = self.output(index)
                     self.append(QuantLayer("last", layer.name, (tensor,), self.made[index]))
                 case Add():
-                    self.made[index] = self.output(index)
-                    inputs = tuple(self.made[source] for source in layer.inputs)
-                    self.append(QuantLayer("add", layer.name, inputs, self.made[index], layer.relu))
+                    inputs = tuple(self.read(index, source) for source in layer.inputs)
+                    output = self.output(index)
+                    self.append(QuantLayer("add", layer.name, inputs, output, layer.relu))
+                    self.made[index] = self.narrowed(index, output)
 
     def nhwc(self, index: int) -> tuple[int, ...]:
         """Shape of a value in the file."""
@@ -114,8 +120,37 @@ class _Reading:
             _takes_sequence(reader) or isinstance(reader, Dense) for reader in readers
         )
 
+    def is_wide(self, index: int) -> bool:
+        return is_wide(self.network, self.model.wide, index)
+
+    def read(self, index: int, source: int) -> int:
+        """Tensor of a value as a layer reads it: widened, which is exact, where the layer has 16 bits."""
+        tensor = self.graph.tensors[self.made[source]]
+        if not self.is_wide(index) or tensor.dtype == "int16":
+            return self.made[source]
+        if source not in self.widened:
+            wide = replace(tensor, name=f"{tensor.name}.int16", zero_point=0, dtype="int16")
+            self.widened[source] = self.graph.add(wide)
+            self.append(QuantLayer("quantize", wide.name, (self.made[source],), self.widened[source]))
+        return self.widened[source]
+
     def output(self, index: int) -> int:
-        return self.graph.value(self.network.layers[index].name, self.nhwc(index), self.values[index])
+        """Tensor that a layer's operator gives; of an operator with 16 bits it is not yet `narrowed`."""
+        name, value = self.network.layers[index].name, self.values[index]
+        if self.is_wide(index) and index not in self.model.wide:
+            steps = INT16_STEPS if value.signed else INT16_STEPS // 2
+            wide = Tensor(f"{name}.int16", self.nhwc(index), float(value.scale) / steps, 0, "int16")
+            return self.graph.add(wide)
+        return self.graph.value(name, self.nhwc(index), value)
+
+    def narrowed(self, index: int, output: int) -> int:
+        """Tensor of a layer's value, rounded to 8 bits where its operator gives 16 and its readers take 8."""
+        if not self.is_wide(index) or index in self.model.wide:
+            return output
+        name = self.network.layers[index].name
+        tensor = self.graph.value(name, self.nhwc(index), self.values[index])
+        self.append(QuantLayer("quantize", name, (output,), tensor))
+        return tensor
 
     def append(self, layer: QuantLayer) -> None:
         self.graph.layers.append(layer)
@@ -141,7 +176,7 @@ class _Reading:
                 multiplier=len(layer.weight) // layer.groups,
             )
         )  # fmt: skip
-        return output
+        return self.narrowed(index, output)
 
     def dense(self, index: int, layer: Dense, tensor: int, source: Any) -> int:
         output = self.output(index)
@@ -151,7 +186,7 @@ class _Reading:
             weights = weights.reshape(-1, *in_shape).transpose(0, 2, 3, 1).reshape(len(weights), -1)
         weights = np.ascontiguousarray(weights)
         self.append(QuantLayer("dense", layer.name, (tensor,), output, layer.relu, weights, scales, bias))
-        return output
+        return self.narrowed(index, output)
 
     def fused(self, index: int, layer: Fused, tensor: int, source: Any) -> int:
         if layer.sequence and len(self.graph.tensors[tensor].shape) == 4:

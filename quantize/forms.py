@@ -1,7 +1,11 @@
 """From a torch network to int8, whichever form it takes: one graph of a window, or a GRU's step."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 from torch import nn
 
+from edge.errors import InnervateError
 from quantize import extract
 from quantize import lower as layers
 from quantize.graph import QuantGraph
@@ -11,6 +15,8 @@ from quantize.gru.stepwise import QuantStepwise
 from quantize.network import Network, Shape
 from quantize.qat import QuantNetwork
 from quantize.quantizers import PERCENTILE
+from quantize.wide import wide_layers, wide_values
+from train.models import keeps_state
 from train.models._stepwise import Stepwise
 
 Lowered = Network | StepwiseNetwork
@@ -31,14 +37,32 @@ def lower(model: nn.Module, input_shape: Shape, context: int = 0) -> Lowered:
     """
     if isinstance(model, Stepwise):
         return lower_stepwise(model, input_shape, context)
-    return layers.lower(model, input_shape, context)
+    return replace(layers.lower(model, input_shape, context), keeps_state=keeps_state(model))
 
 
-def quantized(network: Lowered, percentile: float = PERCENTILE) -> Quantized:
-    """Make the fake-quantized form, still to be calibrated."""
+def quantized(network: Lowered, percentile: float = PERCENTILE, int16: Collection[str] = ()) -> Quantized:
+    """Make the fake-quantized form, still to be calibrated.
+
+    Args:
+        network: with float weights.
+        percentile: of the activations, the share that calibration does not clip, in percent.
+        int16: layers whose input and output have 16 bits.
+
+    Raises:
+        InnervateError: a layer that is not there or cannot have 16 bits.
+    """
     if isinstance(network, StepwiseNetwork):
+        if int16:
+            raise InnervateError(
+                "the values of a GRU's step have 8 bits", ", ".join(int16), "Leave 16 bits out"
+            )
         return QuantStepwise(network, percentile)
-    return QuantNetwork(network, percentile)
+    return QuantNetwork(network, percentile, wide_values(network, int16))
+
+
+def can_be_int16(network: Lowered) -> tuple[str, ...]:
+    """Paths of the layers that `quantized` can give 16 bits."""
+    return wide_layers(network) if isinstance(network, Network) else ()
 
 
 def read_graph(model: Quantized) -> QuantGraph:

@@ -18,7 +18,8 @@ class Tensor:
     """An activation: shape with batch 1, scale as the float32 the file will hold.
 
     Attributes:
-        dtype: int8, but int16 for the cell state of an LSTM and float32 for what it leaves out.
+        dtype: int8, but int16 for the cell state of an LSTM and for values that are to have it, and float32
+            for what an LSTM leaves out.
         variable: keeps its value between calls.
         data: of a constant, in the tensor's shape; None where it is computed.
     """
@@ -70,7 +71,7 @@ class QuantLayer:
 
     Attributes:
         kind: conv, depthwise, dense, average, max, add, sub, mul, logistic, tanh, concat, matmul,
-            pad, lstm, last, reshape or softmax.
+            pad, lstm, last, reshape, quantize or softmax.
         weights: int8: conv [out, kh, kw, in], depthwise [1, kh, kw, out], dense [out, in].
         weight_scales: float32 [out].
         bias: int32 [out], scale input scale * weight scale.

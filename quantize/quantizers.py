@@ -69,11 +69,18 @@ def input_activation(scale: float = INPUT_SCALE) -> nn.Module:
     return module
 
 
-def activation(relu: bool, percentile: float = PERCENTILE) -> nn.Module:
-    """8-bit quantizer of an activation, unsigned after a ReLU."""
-    kind, quantizer = (
-        (qnn.QuantReLU, Uint8ActPerTensorFloat) if relu else (qnn.QuantIdentity, Int8ActPerTensorFloat)
-    )
-    settings = quantizer.let(high_percentile_q=percentile, scaling_min_val=MIN_ACTIVATION_SCALE)
+def activation(relu: bool, percentile: float = PERCENTILE, wide: bool = False) -> nn.Module:
+    """Quantizer of an activation: 8 bits, unsigned after a ReLU; where `wide` 16 bits, nothing clipped.
+
+    Those are signed, for TFLite has 16-bit activations with zero point 0 only.
+    """
+    kind = qnn.QuantReLU if relu else qnn.QuantIdentity
+    if wide:
+        settings = Int8ActPerTensorFloat.let(
+            bit_width=16, high_percentile_q=100.0, scaling_min_val=MIN_ACTIVATION_SCALE
+        )
+    else:
+        quantizer = Uint8ActPerTensorFloat if relu else Int8ActPerTensorFloat
+        settings = quantizer.let(high_percentile_q=percentile, scaling_min_val=MIN_ACTIVATION_SCALE)
     module: nn.Module = kind(act_quant=settings, return_quant_tensor=True)
     return module

@@ -42,10 +42,23 @@ OPERATORS: Final = {
     "last": (schema.BuiltinOperator.STRIDED_SLICE, 2),
     "reshape": (schema.BuiltinOperator.RESHAPE, 1),
     "softmax": (schema.BuiltinOperator.SOFTMAX, 2),
+    "quantize": (schema.BuiltinOperator.QUANTIZE, 2),
+}
+# The version where the input has 16 bits.
+OPERATORS_INT16: Final = {
+    "conv": (schema.BuiltinOperator.CONV_2D, 4),
+    "depthwise": (schema.BuiltinOperator.DEPTHWISE_CONV_2D, 5),
+    "dense": (schema.BuiltinOperator.FULLY_CONNECTED, 7),
+    "average": (schema.BuiltinOperator.AVERAGE_POOL_2D, 3),
+    "max": (schema.BuiltinOperator.MAX_POOL_2D, 3),
+    "add": (schema.BuiltinOperator.ADD, 3),
+    "pad": (schema.BuiltinOperator.PAD, 3),
 }
 TYPES: Final = {
     "int8": schema.TensorType.INT8,
     "int16": schema.TensorType.INT16,
+    "int32": schema.TensorType.INT32,
+    "int64": schema.TensorType.INT64,
     "float32": schema.TensorType.FLOAT32,
 }
 
@@ -159,7 +172,7 @@ class _Writer:
         """Add a constant, with one scale a channel along `axis` where it has scales; the tensor's index."""
         tensor = schema.TensorT()
         tensor.name, tensor.shape = name.encode(), list(values.shape)
-        tensor.type = schema.TensorType.INT8 if values.dtype == np.int8 else schema.TensorType.INT32
+        tensor.type = TYPES[values.dtype.name]
         tensor.buffer = self.buffer(values.astype(values.dtype.newbyteorder("<")).tobytes())
         if scales is not None:
             tensor.quantization = self.quantization(scales, 0, axis)
@@ -167,7 +180,8 @@ class _Writer:
         return len(self.tensors) - 1
 
     def operator(self, layer: QuantLayer) -> Any:
-        code = OPERATORS[layer.kind]
+        wide = self.graph.tensors[layer.inputs[0]].dtype == "int16"
+        code = OPERATORS_INT16.get(layer.kind, OPERATORS[layer.kind]) if wide else OPERATORS[layer.kind]
         if code not in self.codes:
             self.codes.append(code)
         operator = schema.OperatorT()
@@ -180,10 +194,11 @@ class _Writer:
             assert layer.weight_scales is not None
             assert layer.bias is not None
             axis = 3 if layer.kind == "depthwise" else 0
+            bias = layer.bias.astype(np.int64) if wide else layer.bias
             source = np.float32(self.graph.tensors[layer.inputs[0]].scale)
             operator.inputs += [
                 self.constant(f"{layer.name}.weight", layer.weights, layer.weight_scales, axis),
-                self.constant(f"{layer.name}.bias", layer.bias, source * layer.weight_scales, 0),
+                self.constant(f"{layer.name}.bias", bias, source * layer.weight_scales, 0),
             ]
         if layer.kind == "pad":
             top, bottom, left, right = layer.padding
@@ -249,6 +264,8 @@ def _options(layer: QuantLayer, source: Tensor, output: Tensor) -> tuple[int, An
             return kinds.Pool2DOptions, options
         case "pad":
             return kinds.PadOptions, schema.PadOptionsT()
+        case "quantize":
+            return kinds.QuantizeOptions, schema.QuantizeOptionsT()
         case "lstm":
             return kinds.UnidirectionalSequenceLSTMOptions, lstm_options(layer)
         case "last":

@@ -11,7 +11,11 @@ from torch import nn
 from edge.engines import Engine
 from edge.errors import InnervateError
 from quantize.executors import FAKE, FLOAT, REFERENCE, executors, version_of
-from train.predict import predict
+from quantize.recipe import context_int8
+from train.models import keeps_state
+from train.predict import predict_windows
+from train.recording import UNMARKED
+from train.windows import WindowSet
 
 Progress = Callable[[str, int, int], None]
 
@@ -77,8 +81,7 @@ def verify(
     model: nn.Module,
     quantized: nn.Module,
     tflite: bytes,
-    x: NDArray[np.int8],
-    y: NDArray[np.int64],
+    windows: WindowSet,
     progress: Progress | None = None,
 ) -> Verification:
     """Run windows through every executor there is.
@@ -87,22 +90,22 @@ def verify(
         model: float network.
         quantized: fake-quantized form of it.
         tflite: the file written from that.
-        x: windows int8 [N, window, channels].
-        y: classes int64 [N].
+        windows: those of a recording in their order, from its beginning where `model` keeps its state.
         progress: called with stage, done, total.
 
     Raises:
         InnervateError: no TFLite runtime runs the file on its reference kernels.
     """
     report = progress or (lambda stage, done, total: None)
-    probabilities = softmax(predict(model, x))
-    outputs = {FAKE: to_int8(softmax(predict(quantized, x)))}
+    y = windows.y
+    probabilities = softmax(predict_windows(model, windows))
+    outputs = {FAKE: to_int8(softmax(predict_windows(quantized, windows)))}
     missing: dict[str, InnervateError] = {}
-    makers = executors(tflite)
+    makers = executors(tflite, keeps_state(model))
     for done, (name, make) in enumerate(makers.items()):
         report("verify", done, len(makers))
         try:
-            outputs[name] = run_all(make(), x)
+            outputs[name] = run_windows(make(), windows)
         except InnervateError as error:
             missing[name] = error
     report("verify", len(makers), len(makers))
@@ -123,25 +126,39 @@ def verify(
             fake_lsb=int(np.abs(outputs[name].astype(np.int16) - outputs[FAKE]).max(initial=0)),
         )
         rows.append(row)
-    return Verification(len(x), reference, tuple(rows))
+    return Verification(len(windows), reference, tuple(rows))
 
 
 def _row(
     name: str, output: NDArray[np.int8] | NDArray[np.float32], truth: NDArray[np.int8], y: NDArray[np.int64]
 ) -> Row:
-    """Accuracy and winners; among equal outputs of an int8 model, the lowest index wins."""
+    """Accuracy of marked windows, and winners; among equal int8 outputs the lowest index wins."""
     winners, true_winners = output.argmax(axis=1), truth.argmax(axis=1)
+    marked = y != UNMARKED
     other = winners != true_winners
     second, best = np.sort(truth[other].astype(np.int16), axis=1)[:, -2:].T
     gaps = best - second
     return Row(
         name,
         version_of(name),
-        float((winners == y).mean()),
+        float((winners == y)[marked].mean()),
         agreement=float(1 - other.mean()),
         smallest_gap=int(gaps.min()) if len(gaps) else None,
         largest_gap=int(gaps.max()) if len(gaps) else None,
     )
+
+
+def run_windows(engine: Engine, windows: WindowSet) -> NDArray[np.int8]:
+    """Outputs int8 [N, K] of windows with their context; a state that is kept begins with each recording."""
+    context = context_int8(windows)
+    outputs = np.empty((len(windows), engine.output_size), np.int8)
+    recording = None
+    for index, window in enumerate(windows.x):
+        if windows.recording[index] != recording:
+            engine.reset()
+            recording = windows.recording[index]
+        outputs[index] = engine.run(window, context[index])
+    return outputs
 
 
 def run_all(engine: Engine, x: NDArray[np.int8]) -> NDArray[np.int8]:

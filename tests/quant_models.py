@@ -13,6 +13,7 @@ from quantize.extract import read_graph
 from quantize.lower import lower
 from quantize.qat import QuantNetwork
 from quantize.tflite_writer import write
+from train.windows import WindowSet
 
 CHANNELS, LENGTH, CLASSES = 4, 60, 5
 SHAPE = (CHANNELS, 1, LENGTH)
@@ -82,6 +83,15 @@ def windows(count: int, seed: int = 0, shape: tuple[int, int] = (LENGTH, CHANNEL
     raw = rng.normal(0, 60, (count, *shape)).astype(np.float32)
     raw[:, 1:] = 0.5 * raw[:, 1:] + 0.5 * raw[:, :-1]
     return np.clip(np.rint(raw), -128, 127).astype(np.int8)
+
+
+def window_set(x: NDArray[np.int8], context: NDArray[np.float32] | None = None) -> WindowSet:
+    """Windows of one recording, their classes in turn."""
+    count = len(x)
+    names = np.full(count, "one")
+    numbers = np.arange(count)
+    vectors = np.zeros((count, 0), np.float32) if context is None else context
+    return WindowSet(x, numbers % CLASSES, names, names, names, numbers * 0, numbers, vectors)
 
 
 def quantized(model: nn.Module, shape: tuple[int, ...] = SHAPE) -> QuantNetwork:

@@ -14,15 +14,15 @@ from edge.decision import NO_LABEL, Flag
 from edge.engines.native import NativeEngine
 from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
+from edge.path_runner import PathRunner
 from edge.pipeline import Pipeline
 from edge.quality import Gates
-from edge.signal_path import PathRunner
 from quantize.bundle_maker import GOLDEN_WINDOWS, golden_counts, make_golden
 from quantize.c99 import build_shared
 from quantize.convert import QuantizeResult, quantize
 from quantize.distil import distil
 from quantize.verify import verify
-from tests.quant_models import as_input, file_of, networks, quantized, windows
+from tests.quant_models import as_input, file_of, networks, quantized, window_set, windows
 from tests.test_train_run import TASK
 from tests.tiny_bundle import RULE, tiny_counts, tiny_graph, tiny_path
 from train.run import Run, train
@@ -192,8 +192,7 @@ def test_a_missing_engine_is_a_row_with_a_reason(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("quantize.executors.build_shared", none)
     model = NETWORKS["plain"]
-    x = windows(10)
-    table = verify(model, quantized(model), file_of(model), x, np.zeros(10, np.int64))
+    table = verify(model, quantized(model), file_of(model), window_set(windows(10)))
     assert table.row("generated c").missing == "no C compiler. Install gcc."
     assert table.row(table.reference).max_lsb == 0
     with pytest.raises(KeyError):

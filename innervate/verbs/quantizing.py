@@ -9,7 +9,7 @@ import typer
 from edge.bundle import Bundle
 from edge.errors import InnervateError
 from innervate.output import Json, emit_json, emit_table, note, progress, say
-from innervate.verbs import importing
+from innervate.verbs import importing, precision
 from innervate.verbs.pruning import LimitTarget, MaxArena, MaxFlash, MaxInstructions, MaxMacs, pruned_lines
 
 
@@ -44,6 +44,9 @@ def quantize(
     ptq: Annotated[
         bool, typer.Option("--ptq", help="Calibrate only; by default quantization-aware training follows.")
     ] = False,
+    calibration: precision.Calibration = "percentile",
+    equalize: precision.Equalize = False,
+    int16: precision.Int16 = None,
     fast: Annotated[bool, typer.Option("--fast", help="Few epochs: to see that all works.")] = False,
     like: importing.Like = None,
     calibrate: importing.Calibrate = None,
@@ -76,35 +79,17 @@ def quantize(
             prune=prune,
             budget=limits if limits.limits else None,
             mode="ptq" if ptq else "qat",
+            calibration=precision.method(calibration),
+            equalize=equalize,
+            int16=tuple(int16 or ()),
             fast=fast,
             progress=report,
         )
     if json:
         emit_json(result.to_json())
         return
-    columns = (
-        "executor",
-        "version",
-        "accuracy",
-        "LSB at most",
-        "outputs differing",
-        "decisions as reference",
-    )
-    emit_table(
-        columns,
-        (
-            (row.engine, row.version, row.accuracy, row.max_lsb, row.differing, row.agreement)
-            for row in result.table
-        ),
-    )
-    for row in result.table:
-        if row.missing is not None:
-            note(f"{row.engine}: {row.missing}")
-        elif row.largest_gap is not None:
-            note(
-                f"{row.engine}: decisions differ only where the reference's two best outputs are "
-                f"{row.smallest_gap} to {row.largest_gap} LSB apart"
-            )
+    precision.tell_verification(result.verification)
+    precision.tell_noise(result.noise)
     for line in pruned_lines(result):
         say(line)
     say(f"Bundle: {out}. Figures: host, {result.windows:,} test windows.")
