@@ -7,8 +7,9 @@ from edge.errors import InnervateError
 from edge.features import Feature, FeatureSet
 from edge.filters import Filter
 from edge.gain import GainControl
+from edge.path_runner import PathRunner
 from edge.quality import Gates
-from edge.signal_path import PathRunner, SignalPath
+from edge.signal_path import SignalPath
 from edge.stages import Cascade, Fir, Mix, Rectify, Section, Stage
 
 __all__ = [

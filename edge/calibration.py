@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from edge._core import ffi, lib
 from edge.errors import InnervateError
-from edge.signal_path import SignalPath, checked_counts, int32_pointer, path_buffers, path_config
+from edge.path_runner import checked_counts, int32_pointer
+from edge.signal_path import SignalPath, path_buffers, path_config
 
 HEADROOM: Final = 9.0
 """Times the MVC level that becomes full scale of int8; for a phase with every movement in turn."""

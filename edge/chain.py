@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from edge._core import ffi, lib
 from edge.decision import Decision, DecisionRule, rule_config
+from edge.path_runner import checked_counts, int32_pointer
 from edge.quality import checked_lead_off
-from edge.signal_path import SignalPath, checked_counts, int32_pointer, path_buffers, path_config
+from edge.signal_path import SignalPath, path_buffers, path_config
 
 
 class Event(enum.IntFlag):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from edge.firmware.bench.filter_bench import Form, Job, run_cascades
-from edge.signal_path import PathRunner, SignalPath, int32_pointer
+from edge.path_runner import PathRunner, int32_pointer
+from edge.signal_path import SignalPath
 from edge.stages import Cascade, Section
 
 BOARD: Final = "mps2-an386"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge import Cascade, Filter, Gates, InnervateError, PathRunner, Section, SignalPath
-from edge.signal_path import PathState
+from edge.path_runner import PathState
 from tests.core_paths import path_of
 from train.filter_design import design
 

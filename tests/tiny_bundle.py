@@ -11,8 +11,9 @@ from edge.decision import NO_LABEL, DecisionRule
 from edge.engines.tflite import TfliteEngine
 from edge.golden import Golden
 from edge.model_file import read_io
+from edge.path_runner import PathRunner
 from edge.pipeline import Pipeline
-from edge.signal_path import Filter, PathRunner, SignalPath
+from edge.signal_path import Filter, SignalPath
 from quantize.graph import QuantGraph, QuantLayer, Tensor
 from quantize.tflite_writer import write
 from train.filter_design import design

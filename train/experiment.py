@@ -13,7 +13,8 @@ from torch import nn
 
 from edge.context import ContextField
 from edge.errors import InnervateError
-from edge.signal_path import PathRunner, SignalPath
+from edge.path_runner import PathRunner
+from edge.signal_path import SignalPath
 from train import models
 from train.baseline import predict_floor, view_of
 from train.context import fit_fields

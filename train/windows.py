@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from edge.context import SCALE as CONTEXT_SCALE
 from edge.context import ContextField, numbers, quantize
 from edge.errors import InnervateError
-from edge.signal_path import PathRunner, SignalPath
+from edge.path_runner import PathRunner
+from edge.signal_path import SignalPath
 from train.recording import UNMARKED, Recording
 
 

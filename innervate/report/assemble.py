@@ -12,7 +12,7 @@ import numpy as np
 from edge.firmware.boards import load_board
 from edge.firmware.build import Firmware
 from edge.messages import Info, Status
-from edge.signal_path import PathRunner
+from edge.path_runner import PathRunner
 from innervate.replay import Replay, device_accuracies, device_classes
 from innervate.report.data import (
     NO_DECISION,
