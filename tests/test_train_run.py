@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.context import ContextField
 from edge.errors import InnervateError
 from tests.test_train_fit import InterruptedFitError
 from train import task
 from train.corpus import Corpus
 from train.evaluate import evaluate, evaluate_task
 from train.experiment import Experiment
-from train.predict import predict
+from train.models import keeps_state
+from train.predict import predict, predict_windows
 from train.run import Run, train
 from train.splits import make_splits
 
@@ -256,3 +258,24 @@ def test_a_label_without_windows_is_refused(data: Path, tmp_path: Path) -> None:
     file.write_text(TASK.replace('"wrist_flexion"', '"wrist_flexion", "pinch_grip"'))
     with pytest.raises(InnervateError, match="No training window has the label 'pinch_grip'"):
         train(file, "emg_3dc", data, out=tmp_path / "run")
+
+
+def test_a_run_with_context_and_a_kept_state(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "kept.toml"
+    changed = TASK.replace('model = "cnn1d"', 'model = "gru"\ncontext = ["repetition"]\nkeeps_state = true')
+    changed = changed.replace("{ layers = [[8, 9, 4]], hidden = [] }", "{ units = 8, stride = 10 }")
+    file.write_text(changed.replace("hop_ms = 50", "hop_ms = 100\ntrain_hop_ms = 20"))
+    run = Run.load(train(file, "emg_3dc", data, out=tmp_path / "run", protocol="leave_subjects_out").folder)
+    assert run.record.context == (ContextField("repetition", 0.5, 0.5),)
+    model, test = run.model(), run.windows("test")
+    assert keeps_state(model)
+    assert set(np.unique(test.context)) == {-1.0, 1.0}
+    ends = [test.end_index[test.recording == one] for one in np.unique(test.recording)]
+    assert all((np.diff(one) == 100).all() for one in ends)  # in training the hop is the device's too
+    assert all((np.diff(run.windows("train").end_index) % 100 == 0).tolist())
+    assert evaluate(run).network == run.metrics.test
+    logits, first = predict_windows(model, test), test.end_index == test.end_index.min()
+    accuracy = float((logits.argmax(axis=1) == test.y).mean())
+    assert accuracy == pytest.approx(run.metrics.test.accuracy.value, abs=0.01)
+    alone = np.abs(logits - predict(model, test.x, test.context)).max(axis=1)
+    assert alone[first].max() < 1e-5 < 1e-3 < alone[~first].max()
