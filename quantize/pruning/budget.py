@@ -4,31 +4,28 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
-from torch import nn
 
 from edge.errors import InnervateError
 from quantize.pruning.cost import Budget, Footprint, shortfall
-from quantize.pruning.pruner import Cut, Pruner
+from quantize.pruning.pruner import Cut
 
 RESERVE: Final = 0.01
 """Of instructions: how many there are depends a little on the weights, which are still to be trained."""
 
 
 def cuts_within(
-    pruner: Pruner,
     order: Sequence[Cut],
     budget: Budget,
-    measure: Callable[[nn.Module], Footprint],
+    measure: Callable[[Sequence[Cut]], Footprint],
     progress: Callable[[int, int], None] | None = None,
 ) -> Sequence[Cut]:
     """Find the shortest beginning of `order` after which the network keeps within `budget`, by bisection.
 
     Args:
-        pruner: of the network.
         order: all cuts of it, in the order to make them; each makes the network cheaper, but for the odd one
             after which a slower kernel has to be used.
         budget: what a window may take.
-        measure: what a network takes.
+        measure: what the network takes after some cuts.
         progress: called with measurements done and in all.
 
     Raises:
@@ -40,7 +37,7 @@ def cuts_within(
 
     def excess(count: int) -> float:
         nonlocal done
-        taken = measure(pruner.without(order[:count]))
+        taken = measure(order[:count])
         done += 1
         report(min(done, total), total)
         return reserved.excess(taken)
@@ -51,7 +48,7 @@ def cuts_within(
     if excess(0) <= 1:
         report(total, total)
         return []
-    least = measure(pruner.without(order))
+    least = measure(order)
     if reserved.excess(least) > 1:
         raise InnervateError(
             "no pruning keeps the model within its budget: with all that can go removed it still takes "

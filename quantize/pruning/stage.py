@@ -127,20 +127,22 @@ def _plans(
     """The cuts that keep a budget, for each way of sharing them out."""
     few = windows[:TRIAL_WINDOWS], None if context is None else context[:TRIAL_WINDOWS]
 
-    def measure(model: nn.Module) -> Footprint:
-        return footprint(model, few[0], budget, few[1])
+    known: dict[frozenset[tuple[int, ...]], Footprint] = {}
+
+    def measure(cuts: Sequence[Cut]) -> Footprint:
+        key = frozenset(cut.units for cut in cuts)
+        if key not in known:
+            known[key] = footprint(pruner.without(cuts), few[0], budget, few[1])
+        return known[key]
 
     def macs(model: nn.Module) -> float:
         return float(footprint(model, few[0], Budget(macs=1), few[1]).macs or 0)
 
     def found(order: Sequence[Cut], first: int) -> Sequence[Cut]:
-        return cuts_within(
-            pruner,
-            order,
-            budget,
-            measure,
-            lambda done, total: report("measure", first * total + done, 2 * total),
-        )
+        def told(done: int, total: int) -> None:
+            report("measure", first * total + done, 2 * total)
+
+        return cuts_within(order, budget, measure, told)
 
     evenly = found(pruner.evenly(), 0)
     if not evenly:
