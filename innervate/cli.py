@@ -25,7 +25,6 @@ _EXTRAS = {
     "host": (
         "torch",
         "brevitas",
-        "torch_pruning",
         "scipy",
         "sklearn",
         "ai_edge_litert",
