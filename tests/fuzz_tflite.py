@@ -31,6 +31,7 @@ from quantize.targets import check, edgetpu_compiler, targets
 from quantize.tflite_reader import read_file, read_model
 from tests import target_models
 from tests.random_graphs import random_graph
+from tests.random_operators import OPERATORS, random_operators
 from tests.test_target_rules import PAIRS
 from tests.test_targets import while_file
 
@@ -45,6 +46,7 @@ _MOST_BYTES = 1 << 20
 def seeds(folder: Path | None = None) -> list[bytes]:
     """Files to start from: of the tests, and the real ones of a folder."""
     files = [random_graph(seed) for seed in range(12)]
+    files += [random_operators(name, seed, 1) for name in OPERATORS for seed in range(3)]
     files += [file for _, good, bad, _ in PAIRS for file in (good, bad) if len(file) < 1 << 16]
     files += [while_file(), target_models.chain("RELU", "EXP", "SOFTMAX")]
     files += [

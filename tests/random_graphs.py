@@ -12,11 +12,11 @@ _ACTIVATIONS = [schema.ActivationFunctionType.NONE, schema.ActivationFunctionTyp
 _ACTIVATIONS += [schema.ActivationFunctionType.RELU6, schema.ActivationFunctionType.RELU_N1_TO_1]
 
 
-def _f32(x: float) -> float:
+def f32(x: float) -> float:
     return float(np.float32(x))
 
 
-class _Graph:
+class Graph:
     """Grows a chain of operators; `self.at` is the tensor it has reached."""
 
     def __init__(self, rng: Generator) -> None:
@@ -35,7 +35,7 @@ class _Graph:
         return int(self.rng.integers(low, high + 1))
 
     def some_scale(self) -> float:
-        return _f32(2.0 ** self.rng.uniform(-9, -1))
+        return f32(2.0 ** self.rng.uniform(-9, -1))
 
     def some_zero(self) -> int:
         return int(self.rng.choice([-128, 127, 0, -1, self.integer(-128, 127)]))
@@ -58,15 +58,15 @@ class _Graph:
         """Weights and mostly a bias, and a scale that the outputs about fill."""
         channels = shape[axis]
         per_channel = self.rng.random() < 0.7
-        scales = [_f32(s) for s in 2.0 ** self.rng.uniform(-10, -5, channels if per_channel else 1)]
+        scales = [f32(s) for s in 2.0 ** self.rng.uniform(-10, -5, channels if per_channel else 1)]
         data = self.rng.integers(-127, 128, shape).astype(np.int8)
         if self.rng.random() < 0.05:
             data[:] = self.rng.choice([-127, 127])
         typical = 74 * 74 * np.sqrt(taps)
         bias = self.rng.normal(0, typical, channels).astype(np.int32)
         real = self.scale * float(np.median(scales))
-        bias_scales = [_f32(_f32(self.scale) * s) for s in scales]
-        out = _f32(real * typical / 50 * 2.0 ** self.rng.uniform(-2.5, 2.5))
+        bias_scales = [f32(f32(self.scale) * s) for s in scales]
+        out = f32(real * typical / 50 * 2.0 ** self.rng.uniform(-2.5, 2.5))
         constants = [self.maker.constant(data, scales, axis if per_channel else 0)]
         if bias_needed or self.rng.random() < 0.8:
             constants.append(self.maker.constant(bias, bias_scales))
@@ -167,7 +167,7 @@ class _Graph:
         constants, out_scale = self.weights((channels, 1, 1, channels), 0, channels)
         branch = self.output(shape, out_scale, self.some_zero())
         self.maker.operator("CONV_2D", [before, *constants], branch, strideH=1, strideW=1, padding=SAME)
-        total = _f32((scale + out_scale) * 2.0 ** self.rng.uniform(-2, 1))
+        total = f32((scale + out_scale) * 2.0 ** self.rng.uniform(-2, 1))
         inputs = [before, branch] if self.rng.random() < 0.5 else [branch, before]
         out = self.output(shape, total, self.some_zero())
         self.maker.operator("ADD", inputs, out, fusedActivationFunction=self.activation())
@@ -182,7 +182,7 @@ class _Graph:
         else:
             shape = tuple(n for i, n in enumerate(self.shape) if i not in reduced)
         count = prod(self.shape) // max(1, prod(shape))
-        scale = _f32(self.scale * 2.0 ** self.rng.uniform(-0.5 * np.log2(count) - 1, 1))
+        scale = f32(self.scale * 2.0 ** self.rng.uniform(-0.5 * np.log2(count) - 1, 1))
         constant = self.maker.constant(np.array(axes, np.int32))
         out = self.output(shape, scale, self.some_zero())
         self.maker.operator("MEAN", [before, constant], out, keepDims=keep)
@@ -209,13 +209,13 @@ class _Graph:
     def softmax(self) -> None:
         before = self.at
         out = self.output(self.shape, 1 / 256, -128)
-        beta = float(self.rng.choice([1.0, _f32(2.0 ** self.rng.uniform(-2, 6))], p=[0.5, 0.5]))
+        beta = float(self.rng.choice([1.0, f32(2.0 ** self.rng.uniform(-2, 6))], p=[0.5, 0.5]))
         self.maker.operator("SOFTMAX", [before], out, beta=beta)
 
 
 def random_graph(seed: int) -> bytes:
     """One graph: one to four layers over NHWC, then perhaps a mean, dense layer, softmax."""
-    graph = _Graph(np.random.default_rng(seed))
+    graph = Graph(np.random.default_rng(seed))
     layers = [
         lambda: graph.convolution(False),
         lambda: graph.convolution(True),
@@ -237,20 +237,20 @@ def random_graph(seed: int) -> bytes:
 
 def random_lstm(seed: int) -> bytes:
     """A fused LSTM, then perhaps its last step, a dense layer."""
-    graph = _Graph(np.random.default_rng(seed))
+    graph = Graph(np.random.default_rng(seed))
     maker, rng = Maker(), graph.rng
     graph.maker = maker
     graph.shape = (graph.integer(1, 2), graph.integer(1, 9), graph.integer(1, 11))
     graph.at = maker.input(graph.shape, graph.scale, graph.zero)
     batches, steps, inputs = graph.shape
     units = graph.integer(1, 13)
-    hidden_scale, hidden_zero = _f32(2.0 ** rng.uniform(-8, -6)), graph.some_zero()
+    hidden_scale, hidden_zero = f32(2.0 ** rng.uniform(-8, -6)), graph.some_zero()
     cell_scale = 2.0 ** -graph.integer(9, 15)
 
     def weights(columns: int, scale_of_input: float) -> list[int]:
         # Sums of about 2: gates between shut and open.
         scales = [
-            _f32(2.0 ** rng.uniform(-2, 2) / (74 * 74 * scale_of_input * np.sqrt(columns))) for _ in range(4)
+            f32(2.0 ** rng.uniform(-2, 2) / (74 * 74 * scale_of_input * np.sqrt(columns))) for _ in range(4)
         ]
         return [maker.constant(rng.integers(-127, 128, (units, columns)).astype(np.int8), s) for s in scales]
 

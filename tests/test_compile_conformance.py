@@ -10,6 +10,7 @@ from edge.firmware.bench.emulator import available, run_windows
 from quantize.c99 import emit
 from tests.conformance import FAMILIES, compare, reference
 from tests.random_graphs import random_graph, random_lstm
+from tests.random_networks import random_network
 from tests.tflite_maker import SAME, VALID, Maker
 
 BATCH = 100  # graphs in one library
@@ -19,6 +20,12 @@ BATCH = 100  # graphs in one library
 @pytest.mark.parametrize("first", range(0, 300, BATCH))
 def test_random_graphs(first: int, target: str, tmp_path: Path) -> None:
     compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, target, tmp_path)
+
+
+@pytest.mark.parametrize("target", FAMILIES)
+def test_random_networks(target: str, tmp_path: Path) -> None:
+    """Operators of every kind in a chain."""
+    compare({f"network_{seed}": random_network(seed) for seed in range(BATCH)}, target, tmp_path)
 
 
 @pytest.mark.parametrize("target", FAMILIES)
@@ -111,6 +118,20 @@ def test_extremes(target: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", range(1000, 6000, BATCH))
 def test_many_random_graphs(first: int, target: str, tmp_path: Path) -> None:
     compare({f"graph_{seed}": random_graph(seed) for seed in range(first, first + BATCH)}, target, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", FAMILIES)
+@pytest.mark.parametrize("first", range(1000, 4000, BATCH))
+def test_many_random_networks(first: int, target: str, tmp_path: Path) -> None:
+    files = {f"network_{seed}": random_network(seed) for seed in range(first, first + BATCH)}
+    compare(files, target, tmp_path)
+
+
+@pytest.mark.skipif(not available(), reason="needs arm-none-eabi-gcc and qemu-system-arm")
+@pytest.mark.parametrize("seed", range(6))
+def test_emulated_random_networks(seed: int, tmp_path: Path) -> None:
+    compare_emulated(random_network(seed), seed, tmp_path)
 
 
 @pytest.mark.skipif(not available(), reason="needs arm-none-eabi-gcc and qemu-system-arm")
