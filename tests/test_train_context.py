@@ -43,6 +43,8 @@ def test_facts_that_nobody_says_are_refused() -> None:
         fit_fields(["age"], [key(0)])
     with pytest.raises(InnervateError, match="'old' is no number"):
         fit_fields(["age_years"], [key(0, age_years="old")])
+    with pytest.raises(InnervateError, match="of different names"):
+        fit_fields(["age_years", "age_years"], [key(0, age_years="3")])
 
 
 def test_windows_carry_what_is_known_of_the_person() -> None:

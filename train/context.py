@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from edge.context import ContextField, numbers
+from edge.context import ContextField, check_fields, numbers
 from edge.errors import InnervateError
 from train.corpus import RecordingKey
 
@@ -20,7 +20,7 @@ def fit_fields(names: Sequence[str], keys: Iterable[RecordingKey]) -> tuple[Cont
         keys: the recordings that train.
 
     Raises:
-        InnervateError: no recording says a fact, or one says it in words.
+        InnervateError: no recording says a fact, one says it in words, or a name is given twice.
     """
     facts = [key.context for key in keys]
     fields = []
@@ -36,4 +36,5 @@ def fit_fields(names: Sequence[str], keys: Iterable[RecordingKey]) -> tuple[Cont
                 f"They say {', '.join(known)}" if known else "Leave context out: they say nothing",
             )
         fields.append(ContextField(name, float(values.mean()), float(values.std()) or 1.0))
+    check_fields(fields)
     return tuple(fields)
