@@ -133,7 +133,7 @@ class Checker:
 
     def same_quantization(self, position: int = 0, output: int = 0) -> None:
         """Check that an input and an output have one scale and zero point."""
-        source, target = self.input(position), self.outputs[output]
+        source, target = self.input(position), self.activation(self.outputs[output])
         # The tolerance of the reference kernels' own check.
         same = abs(source.scale - target.scale) <= 1e-6 and source.zero_point == target.zero_point
         self.require(

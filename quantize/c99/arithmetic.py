@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from quantize.tflite_model import Activation, Tensor
 
 INT8_MIN, INT8_MAX = -128, 127
-_SOFTMAX_INTEGER_BITS = 5  # of the scaled difference to the row's maximum, Q5.26
+SOFTMAX_INTEGER_BITS = 5  # of the scaled difference to the row's maximum, Q5.26
 _ADD_HEADROOM_BITS = 20
 
 
@@ -120,9 +120,9 @@ def mean_multiplier(source: Tensor, target: Tensor, count: int) -> Multiplier:
 
 def softmax_parameters(source: Tensor, beta: float) -> tuple[Multiplier, int]:
     """Return (beta * input scale as Q5.26, the lowest difference to the maximum that still counts)."""
-    fraction_bits = 31 - _SOFTMAX_INTEGER_BITS
+    fraction_bits = 31 - SOFTMAX_INTEGER_BITS
     scale = multiplier_of(min(beta * source.scale * (1 << fraction_bits), (1 << 31) - 1.0))
-    radius = ((1 << _SOFTMAX_INTEGER_BITS) - 1) * (1 << fraction_bits) / (1 << scale.shift)
+    radius = ((1 << SOFTMAX_INTEGER_BITS) - 1) * (1 << fraction_bits) / (1 << scale.shift)
     return scale, -floor(radius)
 
 

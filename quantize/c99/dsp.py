@@ -209,6 +209,15 @@ def _mean(step: Step) -> Step:
     return step if p["inner"] < _BLOCK or p["middle"] > 1 else replace(step, kernel="dsp_mean")
 
 
+def _matmul(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    assert step.accumulator_bound is not None
+    if step.accumulator_bound >= _MAX_BOUND or p["shift"] not in _SHIFTS or p["first_step"][1] != 1:
+        return step
+    scratch = -(-p["depth"] // _GROUP) * _GROUP_BYTES
+    return replace(step, kernel="dsp_matmul", takes_scratch=True, scratch=scratch)
+
+
 def _gates(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.uint32]:
     """Return the biases and weights of four gates, [4 * units, taps], in pairs of units of one gate."""
     units = len(bias) // 4
@@ -260,6 +269,7 @@ _FIT: dict[str, Callable[[Step], Step]] = {
     "depthwise": _depthwise,
     "lookup": _in_place,
     "lstm": _lstm,
+    "matmul": _matmul,
     "max_pool": _pool,
     "maximum": _in_place,
     "mean": _mean,

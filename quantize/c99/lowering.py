@@ -10,7 +10,7 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99 import arithmetic
+from quantize.c99 import arithmetic, tables
 from quantize.c99.arithmetic import Multiplier
 from quantize.c99.context import Context
 from quantize.c99.lowering_lstm import lower_lstm
@@ -263,6 +263,10 @@ def _mean(c: Context) -> Step:
     )
 
 
+# A softmax of more values than this takes its exponentials from a table of up to 1 kB.
+_MANY_EXPONENTIALS = 256
+
+
 def _softmax(c: Context) -> Step:
     source = c.inputs[0]
     options = c.operator.options
@@ -278,6 +282,7 @@ def _softmax(c: Context) -> Step:
             "multiplier": scale.value,
             "shift": scale.shift,
             "diff_min": diff_min,
+            "exponentials": tables.exponentials(scale, diff_min) if source.size >= _MANY_EXPONENTIALS else 0,
         },
         (source.index,),
         c.output.index,

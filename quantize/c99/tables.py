@@ -10,8 +10,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99.arithmetic import Multiplier, activation_range, multiplier_of, round_half_away
-from quantize.c99.fixed_point import divided, requantized
+from quantize.c99.arithmetic import (
+    SOFTMAX_INTEGER_BITS,
+    Multiplier,
+    activation_range,
+    multiplier_of,
+    round_half_away,
+)
+from quantize.c99.fixed_point import divided, doubling_high, exp_of_negative, requantized
 from quantize.tflite_model import Activation, Tensor
 
 _INT16_MAX = (1 << 15) - 1
@@ -99,3 +105,10 @@ def hard_swish(source: Tensor, target: Tensor) -> NDArray[np.int8]:
         return divided(cut, -to_output.shift) + target.zero_point
 
     return table(value)
+
+
+def exponentials(scale: Multiplier, diff_min: int) -> NDArray[np.int32]:
+    """Return e^difference as Q0.31 of a softmax's differences 0, -1, ... to the maximum, int32."""
+    differences = range(0, max(diff_min, -255) - 1, -1)
+    scaled = (doubling_high(d << scale.shift, scale.value) for d in differences)
+    return np.array([exp_of_negative(x, SOFTMAX_INTEGER_BITS) for x in scaled], np.int32)

@@ -79,6 +79,9 @@ static int32_t reciprocal_one_plus(int32_t x)
 
 static int32_t exp_of_difference(const nrv_softmax_t *p, int32_t difference)
 {
+    if (p->exponentials != 0) {
+        return p->exponentials[-difference];
+    }
     return exp_negative(nrv_doubling_high_mul(difference * (int32_t)(UINT32_C(1) << p->shift), p->multiplier));
 }
 
