@@ -14,7 +14,9 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
 from edge.errors import InnervateError
-from quantize.network import CONTEXT, INPUT, Add, Conv, Dense, Fused, Last, Layer, Network, Pool, Reshape
+from quantize.kernel_rounding import addition, weighted_sum
+from quantize.lstm.module import QuantLstm
+from quantize.network import CONTEXT, INPUT, Add, Conv, Dense, Fused, Last, Network, Pool, Reshape
 from quantize.quantizers import (
     CONTEXT_SCALE,
     PERCENTILE,
@@ -37,11 +39,15 @@ class QuantNetwork(nn.Module):
     Args:
         network: lowered float network; its weights are copied.
         percentile: calibration percentile of the activation scales.
+        wide: indices of layers whose output has 16 bits.
     """
 
-    def __init__(self, network: Network, percentile: float = PERCENTILE) -> None:
+    def __init__(
+        self, network: Network, percentile: float = PERCENTILE, wide: frozenset[int] = frozenset()
+    ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.wide = network, wide
+        self.keeps_state = network.keeps_state
         self.input_quant = input_activation()
         self.context_quant = input_activation(CONTEXT_SCALE) if network.context else None
         self.weighted = nn.ModuleDict()
@@ -52,11 +58,21 @@ class QuantNetwork(nn.Module):
             if isinstance(layer, Fused):
                 self.weighted[str(index)] = layer.module(percentile)
             elif not isinstance(layer, Pool | Reshape | Last):
-                self.activations[str(index)] = activation(layer.relu, percentile)
+                self.activations[str(index)] = activation(layer.relu, percentile, wide=index in wide)
 
     def forward(self, x: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
         """Logits [N, K] of float windows [N, C, H, W], and of context vectors [N, F] where there are some."""
         return plain(self.values(x, context)[len(self.network.layers) - 1]).flatten(1)
+
+    def sequence(self, x: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits [N, S, K] of S windows in a row [N, S, C, H, W], the states of LSTMs kept between them."""
+        memories = [module for module in self.weighted.values() if isinstance(module, QuantLstm)]
+        for memory in memories:
+            memory.carried = []
+        said = [self(window, context) for window in x.unbind(1)]
+        for memory in memories:
+            memory.carried = None
+        return torch.stack(said, dim=1)
 
     def values(self, x: torch.Tensor, context: torch.Tensor | None = None) -> Values:
         """Compute the quantized inputs and every layer's output.
@@ -74,10 +90,18 @@ class QuantNetwork(nn.Module):
         if self.context_quant is not None:
             values[CONTEXT] = self.context_quant(context)
         for index, layer in enumerate(self.network.layers):
-            values[index] = self._run(index, layer, [values[source] for source in layer.inputs])
+            values[index] = self.run_layer(index, [values[source] for source in layer.inputs])
         return values
 
-    def _run(self, index: int, layer: Layer, sources: list[Any]) -> Any:
+    def run_layer(self, index: int, sources: list[Any]) -> Any:
+        """Compute a layer's output from the values of its inputs, quantized or all in float."""
+        layer = self.network.layers[index]
+        # In training the quantizer's own rounding will do, and is faster; kernels of 16 bits round otherwise.
+        exact = (
+            not self.training
+            and all(isinstance(source, IntQuantTensor) for source in sources)
+            and self.wide.isdisjoint({index, *layer.inputs})
+        )
         match layer:
             case Pool():
                 pool = average_pool if layer.kind == "average" else _max_pool
@@ -90,6 +114,8 @@ class QuantNetwork(nn.Module):
                 return with_value(sources[0], plain(sources[0])[:, :, 0, -1])
             case Add():
                 total = plain(sources[0]) + plain(sources[1])
+                if exact:
+                    total = addition(*_steps(sources[0]), *_steps(sources[1]), self.activations[str(index)])
             case Conv():
                 top, bottom, left, right = layer.padding
                 # Padding with zeros is padding with the zero point: exact.
@@ -97,6 +123,9 @@ class QuantNetwork(nn.Module):
                 total = self.weighted[str(index)](padded)
             case Dense():
                 total = self.weighted[str(index)](with_value(sources[0], plain(sources[0]).flatten(1)))
+        if exact and isinstance(layer, Conv | Dense):
+            module, quantizer = self.weighted[str(index)], self.activations[str(index)]
+            total = weighted_sum(total, sources[0], module, quantizer, twice=isinstance(layer, Conv))
         return self.activations[str(index)](total)
 
 
@@ -112,6 +141,11 @@ def average_pool(x: Any, layer: Pool) -> Any:
         rounded = torch.sign(exact) * torch.floor(exact.abs() + 0.5)
         correction = (rounded + offset) * x.scale - mean
     return x.set(value=mean + correction)
+
+
+def _steps(x: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Value of a quantized tensor in steps of its scale, and that."""
+    return x.value / x.scale, x.scale
 
 
 def _max_pool(x: Any, layer: Pool) -> Any:

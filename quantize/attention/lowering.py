@@ -41,14 +41,22 @@ def attention_layers(module: nn.MultiheadAttention, path: str, shape: Shape) -> 
     width, heads, tokens = module.embed_dim, module.num_heads, shape[2]
     size = module.head_dim
     joined = module.out_proj.weight.detach().reshape(width, heads, size)
-    read = joined.flatten(2).ne(0).any(dim=2).any(dim=0).nonzero().flatten()
+    read = joined.ne(0).any(dim=2).any(dim=0).nonzero().flatten()
+    if not len(read):
+        raise InnervateError(
+            "attention with a projection of zeros has no int8 form", path, "Train it, or leave it out"
+        )
     weights: Any = module.in_proj_weight
     query, key, value = weights.detach().reshape(3, heads, size, width)[:, read]
     bias = torch.zeros(width) if module.out_proj.bias is None else module.out_proj.bias.detach().clone()
+    query_bias = None
     if module.in_proj_bias is not None:
-        value_bias = module.in_proj_bias.detach().reshape(3, heads, size)[2]
-        bias += torch.einsum("ohs,hs->o", joined, value_bias)
-    attention = Attention(path, (), (size, len(read), tokens), query / size**0.5, key.clone(), value.clone())
+        biases = module.in_proj_bias.detach().reshape(3, heads, size)
+        bias += torch.einsum("ohs,hs->o", joined, biases[2])
+        query_bias = biases[0][read] / size**0.5 if biases[0].any() else None
+    attention = Attention(
+        path, (), (size, len(read), tokens), query / size**0.5, key.clone(), value.clone(), query_bias
+    )
     weight = joined[:, read].permute(0, 2, 1).unsqueeze(3).contiguous()
     none = (0, 0, 0, 0)
     project = Conv(

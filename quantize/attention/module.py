@@ -13,12 +13,13 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
 from quantize.attention.softmax import PROBABILITY_SCALE, softmax
+from quantize.kernel_rounding import addition
 from quantize.lstm.rounding import straight_through, twice_rounded
 from quantize.quantizers import MIN_WEIGHT_RANGE, activation
 
 PROJECTIONS: Final = ("query", "key", "value")
-PRODUCTS: Final = (*PROJECTIONS, "scores", "mixed")
-"""Values with a trained scale."""
+VALUES: Final = (*PROJECTIONS, "scores", "mixed")
+"""What has a trained scale; `biased` queries too, where they have a bias."""
 
 
 class QuantAttention(nn.Module):
@@ -26,16 +27,21 @@ class QuantAttention(nn.Module):
 
     Args:
         weights: of queries, keys and values, float32 [heads, size, C] each; copied.
+        bias: of queries, float32 [heads, size], or None; copied.
         percentile: calibration percentile of the activations.
     """
 
-    def __init__(self, weights: dict[str, torch.Tensor], percentile: float) -> None:
+    def __init__(
+        self, weights: dict[str, torch.Tensor], bias: torch.Tensor | None, percentile: float
+    ) -> None:
         super().__init__()
         self.heads, self.size, _ = weights["query"].shape
         self.kernels: Any = nn.ModuleDict(
             {name: _kernel(weights[name].flatten(0, 1)) for name in PROJECTIONS}
         )
-        self.activations: Any = nn.ModuleDict({name: activation(False, percentile) for name in PRODUCTS})
+        self.bias = None if bias is None else nn.Parameter(bias[:, None].clone())
+        names = VALUES if bias is None else (*VALUES, "biased")
+        self.activations: Any = nn.ModuleDict({name: activation(False, percentile) for name in names})
 
     def forward(self, x: Any) -> Any:
         """Mixed values [N, size, heads, T]; of a plain tensor, as in calibration, without rounding."""
@@ -44,14 +50,24 @@ class QuantAttention(nn.Module):
         result = (mixed.value if isinstance(mixed, IntQuantTensor) else mixed).permute(0, 3, 1, 2)
         return mixed.set(value=result) if isinstance(mixed, IntQuantTensor) else result
 
+    def bias_integers(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Bias of the queries [heads, 1, size] as int8 values, and the scale of one step."""
+        assert self.bias is not None
+        scale = self.bias.detach().abs().amax() / 127
+        return straight_through(self.bias / scale, torch.round(self.bias / scale)), scale
+
     def values(self, x: IntQuantTensor) -> dict[str, Any]:
-        """All of `PRODUCTS` of quantized tokens: queries, keys, values and their mix [N, heads, T, size]."""
+        """All of `VALUES` of quantized tokens: queries, keys, values and their mix [N, heads, T, size]."""
         tokens, made = _integers(x).squeeze(2).transpose(1, 2), {}
         for name in PROJECTIONS:
             weight = self.kernels[name].quant_weight()
             sums = self._by_head(F.linear(tokens, _integers(weight)))
             made[name] = self._product(name, sums, x.scale * weight.scale)
         query, key, value = (made[name] for name in PROJECTIONS)
+        if self.bias is not None:
+            steps, scale = self.bias_integers()
+            total = addition(query.value / query.scale, query.scale, steps, scale, self.activations["biased"])
+            query = made["biased"] = self.activations["biased"](total)
         sums = _integers(query) @ _integers(key).transpose(2, 3)
         scores = made["scores"] = self._product("scores", sums, query.scale * key.scale)
         shares = softmax(_integers(scores), float(scores.scale.detach()))
@@ -77,7 +93,10 @@ class QuantAttention(nn.Module):
             name: self.activations[name](self._by_head(F.linear(tokens, self.kernels[name].weight)))
             for name in PROJECTIONS
         }
-        made["scores"] = self.activations["scores"](made["query"] @ made["key"].transpose(2, 3))
+        query = made["query"]
+        if self.bias is not None:
+            query = self.activations["biased"](query + self.bias)
+        made["scores"] = self.activations["scores"](query @ made["key"].transpose(2, 3))
         shares = torch.softmax(made["scores"], dim=-1)
         made["mixed"] = self.activations["mixed"](shares @ made["value"])
         return made

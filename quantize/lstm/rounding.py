@@ -15,8 +15,10 @@ def twice_rounded(x: torch.Tensor, multipliers: torch.Tensor) -> torch.Tensor:
     """
     with torch.no_grad():
         mantissa, exponent = torch.frexp(multipliers)
+        mantissa = torch.round(mantissa * 2.0**31) * 2.0**-31  # as the kernels hold it
         left, right = 2.0 ** exponent.clamp(min=0), 2.0 ** exponent.clamp(max=0)
-        rounded = half_away(half_away(x.double() * left * mantissa) * right)
+        # The first rounding is that of a doubled high product: halves upwards.
+        rounded = half_away(torch.floor(x.double() * left * mantissa + 0.5) * right)
     return straight_through(x * multipliers, rounded)
 
 
