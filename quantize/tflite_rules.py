@@ -32,7 +32,7 @@ from quantize.tflite_move_rules import (
 )
 from quantize.tflite_pair_rules import add, batch_matmul, extremum, mul, squared_difference
 from quantize.tflite_sequence_rules import lstm
-from quantize.tflite_table_rules import elementwise, hard_swish, leaky_relu, squashing
+from quantize.tflite_table_rules import elementwise, hard_swish, leaky_relu, rsqrt, squashing
 
 # The reference softmax stops the process where its sum of exponentials, each at most 1, reaches 512.
 SOFTMAX_MAX_DEPTH = 511
@@ -49,7 +49,6 @@ INSTEAD = {
     "DEQUANTIZE": "Convert with int8 inputs and outputs (full-integer quantization)",
     "SUM": "Use MEAN; the reference kernels' int8 sums below zero are wrong",
     "MIRROR_PAD": "Use PAD, which fills with zero",
-    "RSQRT": "Use batch normalization, which folds into the layer before, in place of layer normalization",
     "DIV": "Multiply by the reciprocal, or fold the division into the layer before",
 }
 
@@ -222,6 +221,7 @@ _RULES: dict[str, Callable[[Checker], None]] = {
     "RELU6": elementwise,
     "RELU_N1_TO_1": elementwise,
     "RESHAPE": reshape,
+    "RSQRT": rsqrt,
     "SLICE": slice_,
     "SOFTMAX": _softmax,
     "SPLIT": split,

@@ -34,6 +34,15 @@ def leaky_relu(c: Checker) -> None:
     c.require(0 <= slope <= 1, f"a slope of {slope:g} below zero; 0 to 1 are supported")
 
 
+def rsqrt(c: Checker) -> None:
+    """Check RSQRT: the reference kernels stop at an input below its zero point."""
+    elementwise(c)
+    zero = c.input(0).zero_point
+    c.require(
+        zero == -128, f"the input's zero point is {zero}, and so inputs may be negative; -128 is supported"
+    )
+
+
 def hard_swish(c: Checker) -> None:
     """Check HARD_SWISH."""
     elementwise(c)

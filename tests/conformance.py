@@ -21,6 +21,10 @@ WINDOWS = 3  # random inputs a file, besides the lowest and the highest values
 # One target of each kernel family: on the host, instructions that it lacks are carried out in plain C.
 FAMILIES = ("generic", "cortex-m4")
 Bytes = NDArray[np.int8]
+_MAIN = """#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static void *filled(size_t size) { return memset(malloc(size), 0xA5, size); }""".splitlines()
 
 
 class Ends:
@@ -57,8 +61,8 @@ def reference(tflite: bytes, inputs: list[Bytes], keep: bool = True) -> list[Byt
     return outputs
 
 
-def build(graphs: Mapping[str, bytes], target: str, folder: Path, *flags: str) -> tuple[Any, dict[str, int]]:
-    """One library of many files, and the bytes of arena of each."""
+def write_all(graphs: Mapping[str, bytes], target: str, folder: Path) -> tuple[list[str], dict[str, int]]:
+    """Write the sources of many files into one folder; return what to compile and the bytes of each arena."""
     sources: set[str] = set()
     sizes = {}
     family = find_target(target).family
@@ -67,10 +71,47 @@ def build(graphs: Mapping[str, bytes], target: str, folder: Path, *flags: str) -
         placed = plan(arena_buffers(program))
         sources |= set(write_sources(program, name, folder, family, placed)[0])
         sizes[name] = placed.size
+    return [str(folder / s) for s in sorted(sources)], sizes
+
+
+def build(graphs: Mapping[str, bytes], target: str, folder: Path, *flags: str) -> tuple[Any, dict[str, int]]:
+    """One library of many files, and the bytes of arena of each."""
+    sources, sizes = write_all(graphs, target, folder)
     library = folder / "graphs.so"
     command = [find_compiler(), "-std=c99", *flags, "-fPIC", "-shared", f"-I{folder}", "-o", str(library)]
-    subprocess.run([*command, *(str(folder / s) for s in sorted(sources))], check=True)
+    subprocess.run([*command, *sources], check=True)
     return ctypes.CDLL(str(library)), sizes
+
+
+def run_sanitized(graphs: Mapping[str, bytes], target: str, folder: Path) -> None:
+    """Run each file once with every array between guards; fail at undefined behaviour or another result."""
+    sources, _ = write_all(graphs, target, folder)
+    fed, wanted, body = [], [], list[str]()
+    for number, (name, tflite) in enumerate(graphs.items()):
+        ends, out = Ends(tflite, True), Ends(tflite, False)
+        values = np.random.default_rng(number).integers(-128, 128, ends.size, np.int8)
+        fed.append(values)
+        wanted += reference(tflite, [values])
+        inputs, outputs = (
+            [f"{role}{k}" for k in range(len(e.sizes))] for role, e in (("in", ends), ("out", out))
+        )
+        arrays = [*zip(inputs, ends.sizes, strict=True), *zip(outputs, out.sizes, strict=True)]
+        body += ["{", f"{name}_t *m = filled(sizeof *m);"]
+        body += [f"void *{array} = filled({size});" for array, size in arrays]
+        body += [f"fread({array}, 1, {size}, stdin);" for array, size in arrays[: len(inputs)]]
+        body += [f"{name}_reset(m);", f"{name}_run(m, {', '.join(inputs + outputs)});"]
+        body += [f"fwrite({array}, 1, {size}, stdout);" for array, size in arrays[len(inputs) :]]
+        body += [*(f"free({array});" for array, _ in arrays), "free(m);", "}"]
+    includes = [f'#include "{name}.h"' for name in graphs]
+    (folder / "main.c").write_text("\n".join([*_MAIN, *includes, "int main(void)", "{", *body, "}"]) + "\n")
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command = [find_compiler(), "-std=c99", "-O1", "-g", "-w", *sanitizers, f"-I{folder}", *sources]
+    program = str(folder / "sanitized")
+    subprocess.run([*command, str(folder / "main.c"), "-o", program], check=True)
+    given = np.concatenate(fed).tobytes()
+    run = subprocess.run([program], input=given, capture_output=True, check=False, timeout=120)
+    assert run.returncode == 0, run.stderr.decode()
+    assert run.stdout == np.concatenate(wanted).tobytes()
 
 
 def compare(graphs: Mapping[str, bytes], target: str, folder: Path) -> None:

@@ -156,6 +156,13 @@ def unary(name: str, d: Draw) -> int:
     return d.maker.operator(name, [source], d.maker.tensor(shape, out, out_zero), **options)
 
 
+def rsqrt(d: Draw) -> int:
+    shape, scale = d.shape(largest=9), d.scale(-12, 1)
+    out = f32(2.0 ** d.rng.uniform(-7, -3) / scale**0.5)
+    source = d.maker.input(shape, scale, -128)
+    return d.maker.operator("RSQRT", [source], d.maker.tensor(shape, out, d.zero()))
+
+
 def squared_difference(d: Draw) -> int:
     a, b = d.scale(), d.scale()
     out = f32(max(a, b) ** 2 * 2.0 ** d.rng.uniform(-1, 14))
@@ -337,6 +344,7 @@ OPERATORS: dict[str, Callable[[Draw], int]] = {
     "FULLY_CONNECTED": dense,
     "MEAN": mean,
     "PACK": pack,
+    "RSQRT": rsqrt,
     "SLICE": slice_,
     "SOFTMAX": softmax,
     "SPLIT": split,

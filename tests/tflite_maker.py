@@ -32,6 +32,7 @@ _VERSIONS = {
     "QUANTIZE": 2,
     "RELU": 2,
     "RELU6": 2,
+    "RSQRT": 2,
     "SLICE": 2,
     "SPLIT": 2,
     "SQUARED_DIFFERENCE": 2,

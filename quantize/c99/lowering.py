@@ -33,6 +33,7 @@ from quantize.c99.lowering_tables import (
     lower_leaky_relu,
     lower_quantize,
     lower_relu,
+    lower_rsqrt,
     lower_squashing,
 )
 from quantize.c99.program import Program, Step, Value
@@ -315,6 +316,7 @@ _LOWER: dict[str, Callable[[Context], Step | tuple[Step, ...]]] = {
     "RELU6": lower_relu,
     "RELU_N1_TO_1": lower_relu,
     "RESHAPE": lower_reshape,
+    "RSQRT": lower_rsqrt,
     "SLICE": lower_boxes,
     "SOFTMAX": _softmax,
     "SPLIT": lower_boxes,

@@ -32,6 +32,15 @@ def lower_hard_swish(c: Context) -> Step:
     return _looked_up(c, tables.hard_swish(c.inputs[0], c.output))
 
 
+def lower_rsqrt(c: Context) -> Step:
+    """Return an RSQRT as a step."""
+    root = np.sqrt(np.float32(c.inputs[0].scale))
+    scale = multiplier_of(1 / float(root * np.float32(c.output.scale)))
+    # Of a value of up to 2^20, in steps of 2^-20.
+    c.prove(1 << 20, scale.shift - 20)
+    return _looked_up(c, tables.rsqrt(c.inputs[0], c.output, scale))
+
+
 def lower_relu(c: Context) -> Step:
     """Return a RELU, RELU6 or RELU_N1_TO_1 as a step."""
     activation = cast("Activation", c.operator.name)

@@ -17,10 +17,10 @@ from quantize.c99.arithmetic import (
     multiplier_of,
     round_half_away,
 )
-from quantize.c99.fixed_point import divided, doubling_high, exp_of_negative, requantized
+from quantize.c99.fixed_point import divided, doubling_high, exp_of_negative, raised, requantized
 from quantize.tflite_model import Activation, Tensor
 
-_INT16_MAX = (1 << 15) - 1
+_INT16_MAX, _INT32_MAX = (1 << 15) - 1, (1 << 31) - 1
 _FAR = 30.0  # where both functions have reached their limits
 
 
@@ -112,3 +112,35 @@ def exponentials(scale: Multiplier, diff_min: int) -> NDArray[np.int32]:
     differences = range(0, max(diff_min, -255) - 1, -1)
     scaled = (doubling_high(d << scale.shift, scale.value) for d in differences)
     return np.array([exp_of_negative(x, SOFTMAX_INTEGER_BITS) for x in scaled], np.int32)
+
+
+_RSQRT_BITS = 20  # of the fraction of what RSQRT's root is brought to
+
+
+def rsqrt(source: Tensor, target: Tensor, scale: Multiplier) -> NDArray[np.int8]:
+    """Return the table of an RSQRT of values that are not below their zero point."""
+
+    def value(x: int) -> int:
+        x -= source.zero_point
+        if x == 0:
+            return 127
+        root, shift = _inverse_root(x)
+        fine = requantized(1, root, shift + _RSQRT_BITS)
+        return requantized(fine, scale.value, scale.shift - _RSQRT_BITS) + target.zero_point
+
+    return table(value)
+
+
+def _inverse_root(x: int) -> tuple[int, int]:
+    """Return 1 / sqrt(x) of 1 to 255 as multiplier and shift: Newton and Raphson with three integer bits."""
+    if x == 1:
+        return _INT32_MAX, 0
+    pairs = (32 - x.bit_length() - 1) // 2 - 1
+    shift = 11 - pairs
+    half = divided(x << 2 * pairs >> 1, 1)
+    root = 1 << 28
+    for _ in range(5):
+        cube = raised(doubling_high(doubling_high(root, root), root), 6)
+        root = raised(doubling_high(3 << 27, root) - doubling_high(half, cube), 3)
+    root = doubling_high(root, 1518500250)  # sqrt(1/2)
+    return root << max(-shift, 0), -max(shift, 0)
