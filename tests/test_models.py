@@ -28,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "acharya13": {"layers": [[4, 5], [6, 4]], "hidden": [8]},
     "eegnet": {"filters": 4, "kernel": 16, "separable_filters": 8, "separable_kernel": 7, "pools": [2, 4]},
     "tcn": {"blocks": [[8, 3, 1, 2], [8, 3, 2], [6, 2, 4, 3]]},
+    "transformer": {"width": 16, "heads": 4, "blocks": 1, "tokens": 16},
 }
 
 
@@ -57,23 +58,14 @@ def network(name: str, seed: int = 0) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_each_layer_is_within_one_step_of_the_reference_kernels(name: str) -> None:
-    """Where the kernels got the same integers from the layers before as Brevitas did."""
+def test_each_layer_has_the_integers_of_the_reference_kernels(name: str) -> None:
     net = quantized(network(name), SHAPE)
     graph, x = read_graph(net), loud_and_quiet(60, 3)
     ours, values = stored(net, graph, x), tensors(write(graph), x, "BUILTIN_REF")
     index = {tensor.name: number for number, tensor in enumerate(graph.tensors)}
-    theirs = [np.concatenate([value[0] for value in values])]
-    theirs += [np.concatenate([value[index[layer.name]] for value in values]) for layer in net.network.layers]
-    differences = [
-        np.abs(their.astype(int).reshape(our.shape) - our).reshape(len(x), -1).max(axis=1)
-        for our, their in zip(ours, theirs, strict=True)
-    ]
     for number, layer in enumerate(net.network.layers):
-        same_input = np.all([differences[source + 1] == 0 for source in layer.inputs], axis=0)
-        assert same_input.any(), layer.name
-        assert differences[number + 1][same_input].max(initial=0) <= 1, layer.name
-        assert differences[number + 1].max() <= 6, layer.name
+        theirs = np.concatenate([value[index[layer.name]] for value in values]).astype(int)
+        assert np.array_equal(theirs.reshape(ours[number + 1].shape), ours[number + 1]), layer.name
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -88,7 +80,7 @@ def test_kernel_sets_and_generated_c_agree_after_training(name: str) -> None:
     with torch.no_grad():
         fake = to_int8(softmax(net(as_input(x)).numpy()))
         exact = softmax(teacher(as_input(x)).numpy())
-    assert np.abs(run_all(TfliteEngine(tflite, "xnnpack"), x).astype(int) - fake).max() <= 1
+    assert np.abs(reference.astype(int) - fake).max() <= 2  # steps of the softmax alone
     assert np.abs((reference.astype(int) + 128) / 256 - exact).max() < 0.1
     assert exact.std(axis=0).max() > 0.02  # the outputs do depend on the window
 
