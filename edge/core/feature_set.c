@@ -26,6 +26,24 @@ int nrv_feature_needs_spectrum(const nrv_feature_set_t *set)
     return 0;
 }
 
+/* Whether any feature is of the exact sums. */
+static int needs_moments(const nrv_feature_set_t *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        switch ((nrv_feature_kind_t)set->features[i].kind) {
+        case NRV_FEATURE_MAV:
+        case NRV_FEATURE_RMS:
+        case NRV_FEATURE_VARIANCE:
+        case NRV_FEATURE_WAVEFORM_LENGTH:
+        case NRV_FEATURE_LINE_LENGTH:
+        case NRV_FEATURE_ACTIVITY:
+        case NRV_FEATURE_MOBILITY:
+        case NRV_FEATURE_COMPLEXITY: return 1;
+        default: break;
+        }
+    return 0;
+}
+
 static void evaluate_time(const nrv_feature_t *feature, const nrv_series_t *series, const nrv_moments_t *moments,
                           int32_t *out)
 {
@@ -66,9 +84,12 @@ void nrv_features_run_time(const nrv_feature_set_t *set, const int16_t *window, 
                            nrv_bin_t *scratch, int32_t *out)
 {
     (void)scratch;
+    const int summed = needs_moments(set);
     for (size_t channel = 0; channel < channels; channel++) {
         const nrv_series_t series = {window + channel, samples, channels};
-        const nrv_moments_t moments = nrv_moments(&series);
+        nrv_moments_t moments = {0};
+        if (summed)
+            moments = nrv_moments(&series);
         for (size_t i = 0; i < set->count; i++) {
             evaluate_time(&set->features[i], &series, &moments, out);
             out += nrv_feature_values(&set->features[i]);
