@@ -163,6 +163,9 @@ def _steps(model: QuantStepwise) -> list[_Stage]:
         return with_value(features, state)
 
     def head(sources: list[Any]) -> Any:
-        return model.logits(sources[0], plain(sources[1]) if known else None)[-1]
+        if not known:
+            return model.logits(sources[0], None)[-1]
+        told = plain(sources[1])  # of a row of windows, where the state goes on from one to the next
+        return model.logits(sources[0], told.repeat_interleave(len(plain(sources[0])) // len(told), dim=0))[-1]
 
     return [*stages, _Stage("gru", (front,), states), _Stage("head", (front + 1, *known), head)]

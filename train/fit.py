@@ -148,12 +148,13 @@ class _Loop:
                     module.eval()
         chosen = self._rows()
         order, size = chosen[torch.randperm(len(chosen)).numpy()], self.size
+        batches = min(self.batches, max(1, len(order) // size))  # rows without a label are left out
         loss = (
             sum(
                 self._step(order[number * size : (number + 1) * size], self.epoch * self.batches + number)
-                for number in range(self.batches)
+                for number in range(batches)
             )
-            / self.batches
+            / batches
         )
         if not math.isfinite(loss):
             raise InnervateError(
