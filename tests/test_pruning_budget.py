@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from edge.errors import InnervateError
 from edge.firmware.bench.emulator import available
@@ -17,7 +18,7 @@ from quantize.convert import quantize
 from quantize.lower import lower
 from quantize.pruning import Pruner
 from quantize.pruning.budget import cuts_within
-from quantize.pruning.cost import Budget, Footprint, check_file, file_footprint, footprint
+from quantize.pruning.cost import Budget, Footprint, check_file, file_footprint, footprint, rough_cost
 from quantize.pruning.pruner import Cut
 from quantize.pruning.sensitivity import measure_sensitivity, spread
 from quantize.pruning.stage import judging, ranking
@@ -76,6 +77,25 @@ def test_instructions_keep_a_reserve() -> None:
 
     assert len(cuts_within(order, Budget(instructions=900), counted)) == 3
     assert len(cuts_within(order, Budget(instructions=910), counted)) == 2
+
+
+def test_what_a_unit_saves_is_counted_in_what_is_limited() -> None:
+    """Of 24 -> 8 units over a window of 60 samples: 24 outputs of 4 x 5 weights, then 8 of 24, then 5 of 8."""
+    model = nn.Sequential(
+        nn.Conv2d(4, 24, (1, 5)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 8), nn.Linear(8, 5)
+    )
+    pruner = Pruner(model, WINDOWS, LABELS)
+    macs, parameters = 56 * 24 * 20 + 8 * 24 + 5 * 8, 24 * 21 + 8 * 25 + 5 * 9
+    by_conv, by_dense = (56 * 20 + 8) / macs, (24 + 5) / macs
+    of_conv, of_dense = (21 + 8) / parameters, (25 + 5) / parameters
+
+    def savings(budget: Budget) -> list[float]:
+        return list(pruner.savings(rough_cost(SHAPE, 0, budget, model)).values())
+
+    for limits in (Budget(macs=1), Budget(instructions=1), Budget(arena=1)):
+        assert savings(limits) == pytest.approx([by_conv, by_dense])
+    assert savings(Budget(flash=1)) == pytest.approx([of_conv, of_dense])
+    assert savings(Budget(flash=1, instructions=1)) == pytest.approx([by_conv + of_conv, by_dense + of_dense])
 
 
 def test_a_finished_file_over_its_budget_is_refused() -> None:

@@ -1,6 +1,7 @@
 """What a network takes on a target, measured on the C that its int8 file compiles to."""
 
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -76,6 +77,33 @@ class Budget(msgspec.Struct, frozen=True):
         """The largest part of a limit that is used; more than 1 is too much."""
         used = [float(getattr(footprint, name)) / limit for name, limit in self.limits.items()]
         return max(used, default=0.0)
+
+
+def rough_cost(
+    shape: Sequence[int], context: int, budget: Budget, whole: nn.Module
+) -> Callable[[nn.Module], float]:
+    """Return what tells without compiling how much of a budget a network saves, as shares of the whole one.
+
+    Flash goes with the parameters, all else with the multiply-accumulates.
+
+    Args:
+        shape: (C, H, W) of a window.
+        context: values of the context vector.
+        budget: says what is limited.
+        whole: the network before pruning.
+    """
+    full = lower(whole, tuple(shape), context)
+
+    def cost(model: nn.Module) -> float:
+        network = lower(model, tuple(shape), context)
+        shares = []
+        if "flash" in budget.limits:
+            shares.append(network.parameters / full.parameters)
+        if budget.limits.keys() != {"flash"}:
+            shares.append(network.macs / full.macs)
+        return sum(shares)
+
+    return cost
 
 
 def footprint(

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from quantize.pruning.budget import cuts_within
-from quantize.pruning.cost import Budget, Footprint, footprint
+from quantize.pruning.cost import Budget, Footprint, footprint, rough_cost
 from quantize.pruning.pruner import Cut, Pruner, check_fraction
 from train.fit import fit
 from train.models import keeps_state, to_input
@@ -125,6 +125,7 @@ def _plans(
     pruner: Pruner, budget: Budget, windows: torch.Tensor, context: torch.Tensor | None, report: Progress
 ) -> dict[str, Sequence[Cut]]:
     """The cuts that keep a budget, for each way of sharing them out."""
+    cost = rough_cost(windows.shape[1:], 0 if context is None else context.shape[1], budget, pruner.model)
     few = windows[:TRIAL_WINDOWS], None if context is None else context[:TRIAL_WINDOWS]
 
     known: dict[frozenset[tuple[int, ...]], Footprint] = {}
@@ -134,9 +135,6 @@ def _plans(
         if key not in known:
             known[key] = footprint(pruner.without(cuts), few[0], budget, few[1])
         return known[key]
-
-    def macs(model: nn.Module) -> float:
-        return float(footprint(model, few[0], Budget(macs=1), few[1]).macs or 0)
 
     def found(order: Sequence[Cut], first: int) -> Sequence[Cut]:
         def told(done: int, total: int) -> None:
@@ -148,7 +146,7 @@ def _plans(
     if not evenly:
         report("measure", 1, 1)
         return {"evenly": evenly}
-    return {"evenly": evenly, "by importance": found(pruner.by_importance(pruner.savings(macs)), 1)}
+    return {"evenly": evenly, "by importance": found(pruner.by_importance(pruner.savings(cost)), 1)}
 
 
 def _loss(run: Run, model: nn.Module) -> float:
