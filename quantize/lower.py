@@ -241,7 +241,7 @@ class _Lowering:
         for layer in FUSED[type(module)](module, path, self.shape_of(index)):
             self.emit(node, replace(layer, inputs=(index,)))
             index = self.made[node]
-        self.views.results(node, path)
+        self.views.results(node, path, states=isinstance(module, nn.LSTM))
 
     def conv(self, node: torch.fx.Node, module: nn.Conv2d) -> None:
         path = str(node.target)

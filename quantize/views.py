@@ -31,16 +31,18 @@ class Views:
         self._shape_of = shape_of
         self._axes: dict[torch.fx.Node, Axes] = {}  # of tensors that are neither [N, C, H, W] nor [N, C]
         self._paths: dict[int, str] = {}  # of sequence layers, by index
-        self._tuples: dict[torch.fx.Node, Literal["results", "states"]] = {}  # what such modules return
+        self._tuples: dict[
+            torch.fx.Node, Literal["results", "states", "weighted"]
+        ] = {}  # what such modules return
 
     def is_sequence(self, node: object) -> bool:
         """Whether a node's axes are [N, T, C]."""
         return isinstance(node, torch.fx.Node) and self._axes.get(node) == SEQUENCE
 
-    def results(self, node: torch.fx.Node, path: str) -> None:
-        """Say that a node gives the tuple of a sequence module: its output [N, T, C] and something else."""
+    def results(self, node: torch.fx.Node, path: str, states: bool) -> None:
+        """Say that a node gives a tuple: output [N, T, C] and states, or the weights of an attention."""
         self._paths[self._made[node]] = path
-        self._tuples[node] = "results"
+        self._tuples[node] = "results" if states else "weighted"
 
     def view(self, node: torch.fx.Node) -> bool:
         """Follow what moves axes, takes one of a module's results, or a last step; False for all else.
@@ -113,10 +115,15 @@ class Views:
         if not node.users:  # a name in `output, (hidden, cell) = ...` that is not used
             return
         match self._tuples[source], position:
-            case "results", 0:
+            case "results" | "weighted", 0:
                 self._axes[node] = SEQUENCE
             case "results", 1:
                 self._tuples[node] = "states"
+            case "weighted", _:
+                path = self._paths[self._made[source]]
+                raise InnervateError(
+                    "the weights of an attention have no int8 form here", path, "Use its output"
+                )
             case "states", 0:
                 self._last(node, source)
                 self._axes[node] = STATE
