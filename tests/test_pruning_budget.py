@@ -80,7 +80,7 @@ def test_instructions_keep_a_reserve() -> None:
 
 
 def test_what_a_unit_saves_is_counted_in_what_is_limited() -> None:
-    """Of 24 -> 8 units over a window of 60 samples: 24 outputs of 4 x 5 weights, then 8 of 24, then 5 of 8."""
+    """56 positions of 24 outputs of 4 x 5 weights, then 8 of 24 and 5 of 8."""
     model = nn.Sequential(
         nn.Conv2d(4, 24, (1, 5)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 8), nn.Linear(8, 5)
     )
