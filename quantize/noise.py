@@ -165,7 +165,8 @@ def _steps(model: QuantStepwise) -> list[_Stage]:
     def head(sources: list[Any]) -> Any:
         if not known:
             return model.logits(sources[0], None)[-1]
-        told = plain(sources[1])  # of a row of windows, where the state goes on from one to the next
-        return model.logits(sources[0], told.repeat_interleave(len(plain(sources[0])) // len(told), dim=0))[-1]
+        state, told = sources[0], plain(sources[1])
+        windows = len(plain(state)) // len(told)  # in a row, where the state goes on from one to the next
+        return model.logits(state, told.repeat_interleave(windows, dim=0))[-1]
 
     return [*stages, _Stage("gru", (front,), states), _Stage("head", (front + 1, *known), head)]
