@@ -23,6 +23,7 @@ from quantize.noise import Noise
 from quantize.pruning.cost import Budget, Footprint, check_file
 from quantize.pruning.stage import Pruning, prune_run
 from quantize.recipe import CalibrationSet, Mode, Prepared, Recipe, has_sequence, prepare, worst_layer
+from quantize.tflite_metadata import FileFacts
 from quantize.tflite_writer import write
 from quantize.verify import Row, Verification, run_windows, verify
 from train.experiment import predict_classes, score_plan
@@ -179,7 +180,7 @@ def quantize(
         _learn(run, prepared, model, train, fast, progress)
     quantized, noise = prepared.form, prepared.noise()
 
-    tflite = write(read_graph(quantized), file_metadata(run, prepared.calibration))
+    tflite = write(read_graph(quantized), _facts(run, prepared.calibration))
     footprint = None if budget is None else check_file(tflite, shape[2], budget)
     verification = verify(model, quantized, tflite, _verified(test, run.plan.keeps_state), progress)
     engine = _int8_engine(tflite, run.plan.keeps_state)
@@ -260,14 +261,17 @@ def _int8_engine(tflite: bytes, keeps_state: bool) -> Engine:
         return TfliteEngine(tflite, "reference", keeps_state=keeps_state)
 
 
-def file_metadata(run: Run, calibration: CalibrationSet) -> dict[str, Any]:
-    """Say in the `.tflite` file itself what it is for."""
-    return {
-        "task": run.plan.task,
-        "labels": list(run.labels),
-        "signal_path": msgspec.to_builtins(run.signal_path),
-        "context": msgspec.to_builtins(run.record.context),
-        "keeps_state": run.plan.keeps_state,
-        "calibration": calibration.sha256,
-        "innervate": version("innervate"),
-    }
+def _facts(run: Run, calibration: CalibrationSet) -> dict[str, Any]:
+    """What the `.tflite` file itself says it is for."""
+    facts: dict[str, Any] = msgspec.to_builtins(
+        FileFacts(
+            run.plan.task,
+            run.labels,
+            run.signal_path,
+            run.record.context,
+            run.plan.keeps_state,
+            calibration.sha256,
+            version("innervate"),
+        )
+    )
+    return facts

@@ -120,6 +120,7 @@ class _Writer:
     def __init__(self, graph: QuantGraph) -> None:
         self.graph = graph
         self.buffers: list[Any] = [schema.BufferT()]  # buffer 0 is empty by convention
+        self.stored: dict[bytes, int] = {}
         self.vectors: dict[bytes, int] = {}
         self.tensors: list[Any] = [self.activation(tensor) for tensor in graph.tensors]
         self.codes: list[tuple[int, int]] = []
@@ -148,10 +149,13 @@ class _Writer:
         return bytes(builder.Output())
 
     def buffer(self, content: bytes) -> int:
-        buffer = AlignedBuffer()
-        buffer.data = content
-        self.buffers.append(buffer)
-        return len(self.buffers) - 1
+        """Store a constant; one that is there already is shared."""
+        if content not in self.stored:
+            buffer = AlignedBuffer()
+            buffer.data = content
+            self.stored[content] = len(self.buffers)
+            self.buffers.append(buffer)
+        return self.stored[content]
 
     def activation(self, source: Tensor) -> Any:
         tensor = schema.TensorT()

@@ -115,11 +115,12 @@ def inspect(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Layers, shapes, sizes, scales and multiply-accumulates; of a bundle also its signal path and card.
+    """Layers, shapes, sizes, scales and multiply-accumulates; what the file says of its task and signal path.
 
     With --target: does the model fit it? Exit status 1 means no.
     """
     from quantize.inspect import inspect as look
+    from quantize.tflite_metadata import read_facts, read_signatures
 
     bundle = Bundle.load(file) if file.suffix == ".nrv" else None
     if plots is not None:
@@ -127,21 +128,22 @@ def inspect(
     if target is not None:
         _inspect_for(file, target, json)
         return
-    table = look(read_model(file), str(file))
+    model = read_model(file)
+    table = look(model, str(file))
+    facts, signatures = read_facts(model, str(file)), read_signatures(model, str(file))
     if json:
-        facts = (
+        of_bundle = (
             {} if bundle is None else {"hash": bundle.hash, "card": bundle.card, "pipeline": bundle.pipeline}
         )
-        emit_json({**msgspec.to_builtins(facts), "model": table.to_json()})
+        of_file = {"facts": facts, "signatures": signatures}
+        emit_json({**msgspec.to_builtins(of_bundle | of_file), "model": table.to_json()})
         return
     if bundle is not None:
-        path = bundle.signal_path
-        say(f"Bundle {bundle.hash[:12]}: {bundle.task}, labels {', '.join(bundle.labels)}")
-        say(
-            f"Signal path: {len(path.channels)} channels at {path.fs_hz:g} Hz, "
-            f"{', '.join(map(str, path.filters)) or 'no filter'}, "
-            f"windows of {path.window} samples every {path.hop}"
-        )
+        say(f"Bundle {bundle.hash[:12]}")
+    for line in () if facts is None else facts.lines:
+        say(line)
+    for one in signatures:
+        say(f"Signature {one.key}: from {', '.join(one.inputs)} to {', '.join(one.outputs)}")
     emit_table(table.columns, table.rows)
     say(table.summary)
 
