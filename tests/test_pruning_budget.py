@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from edge.errors import InnervateError
 from edge.firmware.bench.emulator import available
+from innervate.cli import main
 from innervate.report.sensitivity import write_sensitivity
 from quantize.c99 import emit
 from quantize.c99.bench import measure
@@ -172,3 +174,50 @@ def test_points_are_spread_over_all_cuts(count: int) -> None:
     assert len(points) == min(count, 12)
     gaps = np.diff([0, *points])
     assert gaps.max() - gaps.min() <= 1
+
+
+def test_the_verb_prints_all_points_and_writes_the_page(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    monkeypatch.setattr(
+        "sys.argv", ["innervate", "sensitivity", str(run.folder), "--json", "--out", str(page)]
+    )
+    assert ended() == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads(msgspec.json.encode(measure_sensitivity(run)))
+    assert "What can each layer spare?" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("limit", ["--max-flash", "--max-arena", "--max-macs", "--max-instructions"])
+def test_a_share_and_a_limit_are_too_much(
+    limit: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "sys.argv", ["innervate", "quantize", "run", "--out", "x", "--prune", "0.1", limit, "9"]
+    )
+    assert ended() == 2
+    assert "Give one of them" in capsys.readouterr().err
+
+
+def ended() -> int:
+    """Exit status of the command line."""
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("option", [("--prune", "0.1"), ("--max-macs", "9")])
+def test_a_model_from_elsewhere_is_not_pruned(
+    option: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "model.tflite"
+    file.write_bytes(file_of(NETWORKS["plain"]))
+    monkeypatch.setattr("sys.argv", ["innervate", "quantize", str(file), "--out", "x.nrv", *option])
+    assert ended() == 2
+    assert "A model from elsewhere is made int8 as it is" in capsys.readouterr().err

@@ -48,7 +48,11 @@ MaxInstructions = Annotated[
     ),
 ]
 LimitTarget = Annotated[
-    str, typer.Option("--target", help="Processor that the limits hold for: generic, cortex-m4, cortex-m7.")
+    str,
+    typer.Option(
+        "--target",
+        help="Processor that the limits hold for: generic, cortex-m4, cortex-m7, cortex-m33 (not emulated).",
+    ),
 ]
 
 

@@ -60,7 +60,13 @@ def quantize(
 
     A model from elsewhere is made int8 as it is: `innervate quantize MODEL.keras --like RUN --out X.nrv`.
     """
+    limited = any((max_macs, max_flash, max_arena, max_instructions))
+    if prune and limited:
+        raise InnervateError("A share to prune and limits say the same twice", "--prune", "Give one of them")
     if importing.is_model(run):
+        if prune or limited:
+            fix = "Prune it where it was trained"
+            raise InnervateError("A model from elsewhere is made int8 as it is", "--prune, --max-...", fix)
         importing.import_model(run, out, like, calibrate, step, json)
         return
     importing.check_unused(like, calibrate, step)
@@ -69,15 +75,13 @@ def quantize(
     from train.run import Run
 
     limits = Budget(max_macs, max_flash, max_arena, max_instructions, target)
-    if prune and limits.limits:
-        raise InnervateError("A share to prune and limits say the same twice", "--prune", "Give one of them")
 
     with progress() as report:
         result = convert(
             Run.load(run),
             out,
             prune=prune,
-            budget=limits if limits.limits else None,
+            budget=limits if limited else None,
             mode="ptq" if ptq else "qat",
             calibration=precision.method(calibration),
             equalize=equalize,

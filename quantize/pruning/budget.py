@@ -52,7 +52,7 @@ def cuts_within(
     if reserved.excess(least) > 1:
         raise InnervateError(
             "no pruning keeps the model within its budget: with all that can go removed it still takes "
-            + shortfall(reserved, least),
+            + (shortfall(budget, least) or shortfall(reserved, least)),
             "budget",
             "Allow more, or begin with a smaller model or a shorter window",
         )
