@@ -164,7 +164,7 @@ def test_sensitivity_is_of_each_layer_alone(run: Run, tmp_path: Path) -> None:
     page = write_sensitivity(run, found, tmp_path / "page.html").read_text("utf-8")
     assert page.count("<svg") == 2
     for layer in found.layers:
-        assert f"{layer.layer}, {layer.size} channels" in page
+        assert f"{layer.layer} Conv2d, {layer.size} channels" in page
 
 
 @pytest.mark.parametrize("count", [1, 2, 11, 12, 13, 31, 63])

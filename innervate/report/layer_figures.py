@@ -53,7 +53,7 @@ def _panel(axis: Axes, layer: "LayerSensitivity", whole: float) -> None:
     for values in (axis.xaxis, axis.yaxis):
         values.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axis.tick_params(labelbottom=True)
-    axis.set_title(shorten(f"{layer.layer}, {layer.size} {layer.kind}", 34))
+    axis.set_title(shorten(f"{layer.layer} {layer.module}, {layer.size} {layer.kind}", 34))
 
 
 def _told(layers: Sequence["LayerSensitivity"]) -> list[str]:

@@ -104,7 +104,15 @@ def sensitivity(
     emit_table(
         ("layer", "removed as", "all", "gone at -1 point", "MACs then", "gone at -5 points", "MACs then"),
         (
-            (layer.layer, layer.kind, layer.size, one.removed, one.macs, five.removed, five.macs)
+            (
+                f"{layer.layer} {layer.module}",
+                layer.kind,
+                layer.size,
+                one.removed,
+                one.macs,
+                five.removed,
+                five.macs,
+            )
             for layer in found.layers
             for one, five in [(layer.spare(0.01), layer.spare(0.05))]
         ),

@@ -39,12 +39,14 @@ class LayerSensitivity(msgspec.Struct, frozen=True):
 
     Attributes:
         layer: path of the module.
+        module: its class.
         kind: channels, units or heads.
         size: how many there are.
         points: from nothing removed to all but the last step.
     """
 
     layer: str
+    module: str
     kind: str
     size: int
     points: tuple[Point, ...]
@@ -112,7 +114,8 @@ def measure_sensitivity(run: Run, progress: Callable[[str, int, int], None] | No
             points.append(point(pruner.without(cuts), removed, layer.size))
             done += 1
             report("sensitivity", done, total)
-        layers.append(LayerSensitivity(layer.name, layer.kind, layer.size, tuple(points)))
+        module = type(model.get_submodule(layer.name)).__name__
+        layers.append(LayerSensitivity(layer.name, module, layer.kind, layer.size, tuple(points)))
     part = "validation" if judged is run.windows("valid") else "training"
     return Sensitivity(part, int(marked.sum()), whole.accuracy, whole.macs, tuple(layers))
 
