@@ -77,32 +77,26 @@ def _merge(graph: Graph, node: Node) -> bool:
         assert before is not None
         chain.insert(0, before)
     target = graph.tensors[node.output]
-    while chain:
-        root = chain[0].inputs[0]
+    for start in range(len(chain)):
+        rest = chain[start:]
+        root = rest[0].inputs[0]
         source = graph.tensors[root]
-        if source.quantization == target.quantization and source.dtype == target.dtype:
-            order = np.arange(source.size)
-            for part in chain:
-                order = order[order_of(graph, part)]
-            shape, axes = steps(source.shape, target.shape, order)
-            names = _names(source.shape, shape, axes, target.shape)
-            if not names:
-                if _bypass(graph, node, root):
-                    return True
-            elif len(names) < _alone(graph, chain) or (len(names) == 1 and names != _called(chain)):
-                return _replace(graph, node, root, shape, axes)
-        chain.pop(0)
+        if source.quantization != target.quantization or source.dtype != target.dtype:
+            continue
+        order = np.arange(source.size)
+        for part in rest:
+            order = order[order_of(graph, part)]
+        found = steps(source.shape, target.shape, order)
+        if found is None:
+            continue
+        shape, axes = found
+        names = _names(source.shape, shape, axes, target.shape)
+        if not names:
+            if _bypass(graph, node, root):
+                return True
+        elif len(names) < _alone(graph, rest) or (len(names) == 1 and names != [n.name for n in rest]):
+            return _replace(graph, node, root, shape, axes)
     return False
-
-
-def _alone(graph: Graph, chain: list[Node]) -> int:
-    """How many operators at the end of a chain vanish when its last one does."""
-    shared = [i for i, node in enumerate(chain[:-1]) if not graph.only_reader(node.output)]
-    return len(chain) - 1 - max(shared, default=-1)
-
-
-def _called(chain: list[Node]) -> list[str]:
-    return [node.name for node in chain]
 
 
 def _bypass(graph: Graph, node: Node, root: int) -> bool:
@@ -119,6 +113,12 @@ def _bypass(graph: Graph, node: Node, root: int) -> bool:
     maker.outputs = [node.output if index == root else index for index in maker.outputs]
     graph.rename_reads(root, node.output)
     return True
+
+
+def _alone(graph: Graph, chain: list[Node]) -> int:
+    """How many operators at the end of a chain vanish when its last one does."""
+    shared = [i for i, node in enumerate(chain[:-1]) if not graph.only_reader(node.output)]
+    return len(chain) - 1 - max(shared, default=-1)
 
 
 def _names(source: Shape, shape: Shape, axes: tuple[int, ...], target: Shape) -> list[str]:

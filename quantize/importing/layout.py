@@ -20,7 +20,14 @@ def is_layout(graph: Graph, node: Node | None) -> bool:
     """Whether an operator only moves values, in a way known beforehand."""
     if node is None or node.name not in LAYOUT:
         return False
-    return node.name != "TRANSPOSE" or graph.tensors[node.inputs[1]].data is not None
+    source, target = graph.tensors[node.inputs[0]], graph.tensors[node.output]
+    if node.name != "TRANSPOSE":
+        return source.size == target.size
+    if graph.tensors[node.inputs[1]].data is None:
+        return False
+    axes = permutation(graph, node)
+    orderly = sorted(axes) == list(range(len(source.shape)))
+    return orderly and tuple(source.shape[axis] for axis in axes) == target.shape
 
 
 def order_of(graph: Graph, node: Node) -> NDArray[np.int64]:
@@ -39,14 +46,18 @@ def permutation(graph: Graph, node: Node) -> tuple[int, ...]:
     return tuple(int(axis) for axis in values.reshape(-1))
 
 
-def steps(source: Shape, target: Shape, order: NDArray[np.int64]) -> tuple[Shape, tuple[int, ...]]:
+def steps(source: Shape, target: Shape, order: NDArray[np.int64]) -> tuple[Shape, tuple[int, ...]] | None:
     """Factor an order: the shape whose axes are permuted, and how; an empty permutation where none is needed.
 
-    The shape is `source` itself where that will do. What then differs from `target` is a RESHAPE.
+    The shape is `source` itself where that will do. What then differs from `target` is a RESHAPE. None where
+    one permutation cannot do it: two with a RESHAPE between that cuts across the axes.
     """
     if np.array_equal(order, np.arange(len(order))):
         return target, ()
-    extents, strides = _loops(order)
+    loops = _loops(order)
+    if loops is None:
+        return None
+    extents, strides = loops
     by_stride = sorted(range(len(strides)), key=lambda axis: -strides[axis])
     shape = tuple(extents[axis] for axis in by_stride)
     axes = tuple(by_stride.index(axis) for axis in range(len(extents)))
@@ -81,18 +92,28 @@ def _interleaved(source: Shape, target: Shape, moved: list[int]) -> tuple[int, .
     return (*ones, *moved)
 
 
-def _loops(order: NDArray[np.int64]) -> tuple[list[int], list[int]]:
-    """Extents and strides, outermost first, of the nested loops that give an order."""
+def _loops(order: NDArray[np.int64]) -> tuple[list[int], list[int]] | None:
+    """Extents and strides, outermost first, of the nested loops that give an order; None where none do."""
     extents: list[int] = []
     strides: list[int] = []
     while len(order) > 1:
         stride = int(order[1] - order[0])
         breaks = np.flatnonzero(np.diff(order) != stride)
         extent = int(breaks[0]) + 1 if len(breaks) else len(order)
+        # The first run may go on by chance into what is another loop's.
+        while len(order) % extent or not _repeats(order, extent, stride):
+            extent -= 1
+        if extent == 1:
+            return None
         extents.insert(0, extent)
         strides.insert(0, stride)
         order = order[::extent]
     return extents, strides
+
+
+def _repeats(order: NDArray[np.int64], extent: int, stride: int) -> bool:
+    """Whether all of an order is runs of one extent and stride."""
+    return bool((order.reshape(-1, extent) == order[::extent, None] + np.arange(extent) * stride).all())
 
 
 def axis_map(graph: Graph, node: Node) -> dict[int, int] | None:

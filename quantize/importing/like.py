@@ -1,5 +1,6 @@
 """What an imported model is to be used like: a run or a bundle, for its signal path, labels and windows."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,18 @@ class Like:
 
     def metadata(self) -> dict[str, Any]:
         """What the file itself is to say it is for."""
+        run, bundle = self.run, self.bundle
+        context = () if run is None else run.record.context
+        keeps_state = run is not None and run.plan.keeps_state
+        if bundle is not None:
+            context, keeps_state = bundle.pipeline.context, bundle.pipeline.keeps_state
         return {
             "task": self.task,
             "labels": list(self.labels),
             "signal_path": msgspec.to_builtins(self.path),
+            "context": msgspec.to_builtins(context),
+            "keeps_state": keeps_state,
+            "innervate": version("innervate"),
         }
 
     def make(self, tflite: bytes, card: dict[str, Any]) -> Bundle:
@@ -86,7 +95,7 @@ class Like:
         old = self.bundle
         assert old is not None
         spec = msgspec.structs.replace(old.pipeline, model=read_io(tflite))
-        golden = make_golden(old.golden.counts, old.signal_path, old.rule, tflite)
+        golden = make_golden(old.golden.counts, old.signal_path, old.rule, tflite, old.pipeline.keeps_state)
         kept = {key: old.card[key] for key in ("name", "intended_use", "limits", "data") if key in old.card}
         return Bundle.make(spec, tflite, golden, kept | card)
 

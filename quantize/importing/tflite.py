@@ -1,7 +1,9 @@
 """An int8 `.tflite` file from anywhere: checked, freed of what does nothing, fitted to a signal path."""
 
 from dataclasses import dataclass
+from math import prod
 
+from edge.errors import InnervateError
 from edge.signal_path import SignalPath
 from quantize.importing.editing import Graph
 from quantize.importing.ends import (
@@ -49,10 +51,27 @@ def clean(
         InnervateError: damaged, not int8 throughout, or not made for such windows.
     """
     graph = Graph(tflite, where)
+    try:
+        notes = _changed(graph, path, step)
+        written = graph.write()
+    except (IndexError, ValueError, TypeError, AttributeError, KeyError):
+        # Operators are taken to be as the specification has them; damaged ones are not.
+        raise InnervateError(
+            "The operators of the file do not fit their tensors", where, "Convert the model again"
+        ) from None
+    if len(written) < len(tflite):
+        notes.append(f"{len(tflite):,} -> {len(written):,} bytes")
+    return Cleaned(written, tuple(notes))
+
+
+def _changed(graph: Graph, path: SignalPath | None, step: float) -> list[str]:
+    """Clean a graph up; what was done."""
     notes = fix_batch(graph) + strip_conversions(graph)
     check_int8(graph)
     if path is not None:
         rows, columns = path.model_shape
+        if len(graph.outputs) > 1:  # with a state: its input is a part of the window, which the bundle checks
+            rows = prod(graph.tensors[graph.inputs[0]].shape[:-1])
         notes += fit_window(graph, rows, columns, step)
         notes += end_in_probabilities(graph)
     gone = fold(graph)
@@ -62,9 +81,5 @@ def clean(
     folded = ", ".join(f"{count} {name}" for name, count in sorted(gone.items()) if count > 0)
     if folded:
         notes.append(f"folded away: {folded}")
-    graph.drop_unused()
     graph.shorten_names()
-    written = graph.write()
-    if len(written) < len(tflite):
-        notes.append(f"{len(tflite):,} -> {len(written):,} bytes")
-    return Cleaned(written, tuple(notes))
+    return notes
