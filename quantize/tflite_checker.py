@@ -3,6 +3,23 @@
 from edge.errors import InnervateError
 from quantize.tflite_model import LstmOptions, Model, Operator, Tensor
 
+# What may have int16 activations, with zero point 0, where the others have int8.
+WIDE = (
+    "ADD",
+    "AVERAGE_POOL_2D",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "EXPAND_DIMS",
+    "FULLY_CONNECTED",
+    "MAX_POOL_2D",
+    "PAD",
+    "QUANTIZE",
+    "RESHAPE",
+    "SLICE",
+    "SQUEEZE",
+    "STRIDED_SLICE",
+    "TRANSPOSE",
+)
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 
 
@@ -44,7 +61,7 @@ class Checker:
         return self.model.tensors[self.operator.outputs[0]]
 
     def activation(self, tensor: Tensor) -> Tensor:
-        """Return an int8 tensor that is computed or fed, quantized as a whole."""
+        """Return a tensor that is computed or fed, int8 (or int16, see `WIDE`), quantized as a whole."""
         self.operand(tensor)
         self.require(
             tensor.data is None, f"tensor '{tensor.label}' is a constant where a computed one is expected"
@@ -52,9 +69,9 @@ class Checker:
         return tensor
 
     def operand(self, tensor: Tensor) -> Tensor:
-        """Return an int8 tensor quantized as a whole, which may be a constant."""
+        """Return such a tensor, which may be a constant."""
         self.require(
-            tensor.dtype == "INT8",
+            tensor.dtype == "INT8" or (tensor.dtype == "INT16" and self.operator.name in WIDE),
             f"tensor '{tensor.label}' is {tensor.dtype}",
             "Only int8 models are supported: quantize it fully, inputs and outputs included",
         )
@@ -67,12 +84,24 @@ class Checker:
         )
         zero = quantization.zero_point[0]
         self.require(-128 <= zero <= 127, f"zero point {zero} of '{tensor.label}' is outside int8")
+        wide = tensor.dtype == "INT16"
+        self.require(not wide or zero == 0, f"zero point {zero} of the int16 tensor '{tensor.label}'")
         return tensor
 
     def axis(self, axis: int, rank: int) -> int:
         """Return an axis counted from the front, where a negative one counts from the back."""
         self.require(-rank <= axis < rank, f"axis {axis} of {rank} dimensions")
         return axis % rank
+
+    def one_type(self) -> None:
+        """Check that all that is computed has one type; of QUANTIZE, that it leads to int8 or from it."""
+        indices = (*self.operator.inputs, *self.operator.outputs)
+        tensors = (self.model.tensors[i] for i in indices if i != -1)
+        types = {t.dtype for t in tensors if t.data is None and not t.variable}
+        if self.operator.name == "QUANTIZE":
+            self.require("INT8" in types, "it leads from int16 to int16")
+        elif self.operator.name in WIDE:
+            self.require(len(types) == 1, f"activations of several types: {', '.join(sorted(types))}")
 
     def weights(self, tensor: Tensor, rank: int, channel_axis: int) -> Tensor:
         """Return a constant int8 tensor, symmetric, scaled as a whole or by output channel."""
@@ -98,12 +127,14 @@ class Checker:
         return tensor
 
     def bias(self, channels: int) -> None:
-        """Check the third input, where it is given: constant int32, one a channel."""
+        """Check the third input, where it is given: constant int32, one a channel; for int16 int64, given."""
+        wide = self.input(0).dtype == "INT16"
         if len(self.operator.inputs) < 3 or self.operator.inputs[2] == -1:
+            self.require(not wide, "a layer of int16 activations has no bias", "Give it one of zeros")
             return
-        tensor = self.input(2)
+        tensor, expected = self.input(2), "INT64" if wide else "INT32"
         self.require(tensor.data is not None, f"the bias '{tensor.label}' is not a constant")
-        self.require(tensor.dtype == "INT32", f"the bias '{tensor.label}' is {tensor.dtype}, not INT32")
+        self.require(tensor.dtype == expected, f"the bias '{tensor.label}' is {tensor.dtype}, not {expected}")
         self.require(
             tensor.size == channels,
             f"the bias '{tensor.label}' has {tensor.size} values for {channels} channels",

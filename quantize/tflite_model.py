@@ -60,6 +60,11 @@ class Tensor:
         return prod(self.shape)
 
     @property
+    def item_bytes(self) -> int:
+        """Bytes of an element, of int8 or int16."""
+        return 2 if self.dtype == "INT16" else 1
+
+    @property
     def scale(self) -> float:
         """The one scale of a tensor quantized as a whole."""
         assert self.quantization is not None
@@ -105,6 +110,7 @@ class AddOptions:
     """ADD."""
 
     activation: Activation
+    powers_of_two: bool = True  # int16 only: all scales are powers of two
 
 
 @dataclass(frozen=True)

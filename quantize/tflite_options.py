@@ -86,7 +86,7 @@ def _lstm(options: Any) -> LstmOptions:
 
 # operator -> (the schema's options, what makes ours of them); all others have no options here
 _OPTIONS: dict[str, tuple[str, Callable[[Any], Options]]] = {
-    "ADD": ("AddOptions", lambda o: AddOptions(_activation(o))),
+    "ADD": ("AddOptions", lambda o: AddOptions(_activation(o), bool(o.PotScaleInt16()))),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _pool),
     "BATCH_MATMUL": ("BatchMatMulOptions", lambda o: MatmulOptions((bool(o.AdjX()), bool(o.AdjY())))),
     "CONCATENATION": ("ConcatenationOptions", lambda o: ConcatOptions(int(o.Axis()), _activation(o))),

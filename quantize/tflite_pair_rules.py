@@ -1,11 +1,14 @@
 """What operators on two tensors demand of them; see `tflite_rules`."""
 
+from math import log2
+
 import numpy as np
 
 from quantize.tflite_checker import Checker
-from quantize.tflite_model import MatmulOptions, Model, Operator
+from quantize.tflite_model import AddOptions, MatmulOptions, Model, Operator
 
 _MAX_RANK = 4
+_POWER_TOLERANCE = 1e-3
 
 
 def _pair(c: Checker) -> None:
@@ -27,9 +30,25 @@ def _pair(c: Checker) -> None:
 def add(c: Checker) -> None:
     """Check ADD or SUB."""
     _pair(c)
-    # The reference kernels work with 20 extra bits and stop the process where this is not below 1.
-    ratio = 2 * max(c.input(0).scale, c.input(1).scale) / ((1 << 20) * c.output.scale)
+    wide = c.output.dtype == "INT16"
+    if wide:
+        assert isinstance(c.operator.options, AddOptions)
+        scales = (c.input(0).scale, c.input(1).scale, c.output.scale)
+        c.require(
+            not (c.operator.options.powers_of_two and all(map(_near_power_of_two, scales))),
+            "an int16 ADD whose scales are powers of two, which the reference kernels compute otherwise",
+            "Write it with pot_scale_int16 false",
+        )
+        tensors = c.input(0), c.input(1)
+        c.require(all(t.data is None for t in tensors), "an int16 ADD of a constant, which is not supported")
+    # The reference kernels work with 20 extra bits (15 for int16) and stop where this is not below 1.
+    ratio = 2 * max(c.input(0).scale, c.input(1).scale) / ((1 << (15 if wide else 20)) * c.output.scale)
     c.require(ratio < 1, "the inputs' scales are too large for the output's")
+
+
+def _near_power_of_two(scale: float) -> bool:
+    """Whether the reference kernels may take a scale for a power of two: they allow its logarithm 0.001."""
+    return abs(log2(scale) - round(log2(scale))) < 2 * _POWER_TOLERANCE
 
 
 def squared_difference(c: Checker) -> None:

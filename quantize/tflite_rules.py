@@ -268,6 +268,7 @@ def check_operator(model: Model, operator: Operator) -> None:
     checker.activation_is_one_of_ours()
     _RULES[operator.name](checker)
     checker.activation(checker.output)
+    checker.one_type()
 
 
 def check_limits(model: Model) -> None:
@@ -303,3 +304,7 @@ def check_operators(model: Model) -> None:
     check_limits(model)
     for operator in model.operators:
         check_operator(model, operator)
+    for tensor in (model.tensors[i] for i in (*model.inputs, *model.outputs)):
+        if tensor.dtype != "INT8":
+            where = ", ".join(filter(None, (model.where, f"tensor '{tensor.label}'")))
+            raise InnervateError(f"The model's input or output is {tensor.dtype}", where, _FULL_INT8)

@@ -1,12 +1,17 @@
 """Scales to integers: against exact fractions and against the float64 rule of the reference."""
 
+import ctypes
+import subprocess
 from fractions import Fraction
 from math import floor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from quantize.c99.arithmetic import multiplier_of, single_rounding_multiplier
+from quantize.c99.kernels import CORE
+from quantize.c99.shared import find_compiler
 
 
 def test_multiplier_is_the_nearest() -> None:
@@ -58,3 +63,52 @@ def test_single_rounding_fits_its_integers(bound: int) -> None:
         if m is not None:
             assert 0 <= m.value * bound + (1 << (m.shift - 1)) < 1 << 63
             assert 1 <= m.shift <= 62
+
+
+def test_dense_layers_of_16_bits_round_as_doubles_do(tmp_path: Path) -> None:
+    """Products that lie on a half or an ulp or two beside one: what a float64 product makes of them."""
+    source = CORE / "kernels" / "nrv_dense16.c"
+    library = tmp_path / "dense16.so"
+    flags = ["-std=c99", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", "-fPIC", "-shared"]
+    command = [find_compiler(), *flags, f"-I{CORE}", f"-I{CORE / 'kernels'}", str(source)]
+    subprocess.run([*command, "-o", str(library)], check=True)
+    rng, count = np.random.default_rng(0), 100_000
+    sums = np.floor(2.0 ** rng.uniform(0, 36, count)).astype(np.int64) * rng.choice([-1, 1], count)
+    halves = np.floor(2.0 ** rng.uniform(-1, 14.9, count)) + 0.5
+    scales = halves / np.abs(sums)
+    for _ in range(3):
+        scales = np.where(rng.random(count) < 0.3, np.nextafter(scales, 0), scales)
+    mantissas, exponents = np.frexp(scales)
+    usable = (exponents <= 24) & (exponents >= -34)
+    assert usable.sum() > count // 2
+    sums, scales, exponents = sums[usable], scales[usable], exponents[usable]
+    whole = (mantissas[usable] * 2.0**53).astype(np.int64)
+    units = len(sums)
+    arrays = {
+        "weights": np.zeros(units, np.int8),
+        "bias": sums,
+        "scale_high": (whole >> 27).astype(np.uint32),
+        "scale_low": (whole & ((1 << 27) - 1)).astype(np.uint32),
+        "shift": (53 - exponents).astype(np.int8),
+    }
+
+    class Dense16(ctypes.Structure):
+        _fields_ = [
+            *((name, ctypes.c_int32) for name in ("rows", "depth", "units", "act_min", "act_max")),
+            *((name, ctypes.c_void_p) for name in arrays),
+        ]
+
+    pointers = (array.ctypes.data for array in arrays.values())
+    layer = Dense16(1, 1, units, -32768, 32767, *pointers)
+    value, output = np.zeros(1, np.int16), np.zeros(units, np.int16)
+    run = ctypes.CDLL(str(library)).nrv_dense16
+    run(ctypes.byref(layer), ctypes.c_void_p(value.ctypes.data), ctypes.c_void_p(output.ctypes.data))
+    products = np.abs(sums.astype(np.float64) * scales)
+    # np.round takes halves to even; a half more and cut off is exact for numbers this small.
+    expected = np.sign(sums) * np.where(products % 1 >= 0.5, np.ceil(products), np.floor(products))
+    assert np.array_equal(output, np.clip(expected, -32768, 32767))
+    exact = [
+        Fraction(int(abs(s))) * Fraction(float(scale)) % 1 for s, scale in zip(sums, scales, strict=True)
+    ]
+    nearly = sum(part < Fraction(1, 2) and p % 1 == 0.5 for part, p in zip(exact, products, strict=True))
+    assert nearly > 1000  # products that only rounding to a double brings to a half

@@ -15,6 +15,7 @@ from quantize.c99 import Report, build_shared, emit
 from quantize.c99.arena import Buffer, plan
 from quantize.c99.kernels import CORE, TARGETS
 from quantize.c99.toolchain import CallGraph
+from tests.conformance import write_all
 from tests.random_graphs import random_graph, random_lstm
 from tests.random_operators import OPERATORS, random_operators
 from tests.tflite_maker import Maker
@@ -52,13 +53,16 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("sample")
     models = {f"g{seed}": random_graph(seed) for seed in (*range(8), 24)}
     models |= {"lstm": random_lstm(8), "two": two_inputs_two_outputs()}
-    models |= {name.lower(): random_operators(name, 0, 1) for name in OPERATORS}
+    operators = {name.lower(): random_operators(name, 0, 4) for name in OPERATORS}
     sources: dict[str, Path] = {}
     for target in ("generic", "cortex-m4"):
         for name, tflite in models.items():
             out = folder / f"{name}_{target[-2:]}"
             report = emit(tflite, out.name, out, target)
             sources |= {s: out / s for s in report.sources}
+        written = folder / f"operators_{target[-2:]}"
+        written.mkdir()
+        sources |= {Path(s).name: Path(s) for s in write_all(operators, target, written)[0]}
     kernels = {name for name in sources if name.startswith("nrv_")}
     assert kernels == {f.name for f in (CORE / "kernels").glob("*.c")}, "the sample misses a kernel"
     return list(sources.values())

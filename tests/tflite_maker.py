@@ -87,13 +87,13 @@ class Maker:
         zero_point: int = 0,
         data: NDArray[Any] | None = None,
         axis: int = 0,
+        int16: bool = False,
     ) -> int:
         tensor = schema.TensorT()
         tensor.shape = list(shape)
         tensor.name = f"t{len(self.graph.tensors)}".encode()
-        tensor.type = (
-            schema.TensorType.INT8 if data is None or data.dtype == np.int8 else schema.TensorType.INT32
-        )
+        name = str(data.dtype if data is not None else "int16" if int16 else "int8").upper()
+        tensor.type = getattr(schema.TensorType, name)
         tensor.buffer = 0
         if data is not None:
             buffer = schema.BufferT()

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from quantize.tflite_model import Activation, Tensor
 
 INT8_MIN, INT8_MAX = -128, 127
+INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 SOFTMAX_INTEGER_BITS = 5  # of the scaled difference to the row's maximum, Q5.26
-_ADD_HEADROOM_BITS = 20
+_ADD_HEADROOM_BITS = {"INT8": 20, "INT16": 15}
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def channel_multipliers(source: Tensor, weights: Tensor, target: Tensor, channel
     return [multiplier_of(source.scale * scale / target.scale) for scale in scales]
 
 
-def dense_scales(source: Tensor, weights: Tensor, target: Tensor, units: int) -> list[float]:
-    """Return input scale * weight scale / output scale for each of a dense layer's units, in float64."""
+def output_scales(source: Tensor, weights: Tensor, target: Tensor, units: int) -> list[float]:
+    """Return input scale * weight scale / output scale for each output channel, in float64."""
     assert weights.quantization is not None
     scales = weights.quantization.scale
     if len(scales) == 1:
@@ -102,13 +103,14 @@ def activation_range(activation: Activation, target: Tensor) -> tuple[int, int]:
     def quantized(real: float) -> int:
         return target.zero_point + round_half_away(float(np.float32(real) / np.float32(target.scale)))
 
+    lowest, highest = (INT16_MIN, INT16_MAX) if target.dtype == "INT16" else (INT8_MIN, INT8_MAX)
     low, high = {
-        "NONE": (INT8_MIN, INT8_MAX),
-        "RELU": (quantized(0.0), INT8_MAX),
+        "NONE": (lowest, highest),
+        "RELU": (quantized(0.0), highest),
         "RELU6": (quantized(0.0), quantized(6.0)),
         "RELU_N1_TO_1": (quantized(-1.0), quantized(1.0)),
     }[activation]
-    return max(low, INT8_MIN), min(high, INT8_MAX)
+    return max(low, lowest), min(high, highest)
 
 
 def mean_multiplier(source: Tensor, target: Tensor, count: int) -> Multiplier:
@@ -134,7 +136,7 @@ def add_multipliers(
     return (
         multiplier_of(first.scale / twice_larger),
         multiplier_of(second.scale / twice_larger),
-        multiplier_of(twice_larger / ((1 << _ADD_HEADROOM_BITS) * target.scale)),
+        multiplier_of(twice_larger / ((1 << _ADD_HEADROOM_BITS[target.dtype]) * target.scale)),
     )
 
 

@@ -53,7 +53,7 @@ def arena_buffers(program: Program) -> list[Buffer]:
     names: dict[int, str] = {}  # of the buffers that hold tensors
     for number, step in enumerate(program.steps):
         if step.output not in outside:
-            size = model.tensors[step.output].size
+            size = model.tensors[step.output].size * model.tensors[step.output].item_bytes
             # Inputs that nobody needs after this step.
             done = {program.storage(i) for i in step.inputs if last.get(program.storage(i)) == number}
             over = {names[i]: step.lead for i in done & names.keys() if step.lead is not None}

@@ -43,6 +43,7 @@ class Target:
 
 _WINDOWED = ("kernels/nrv_window.h", "kernels/nrv_clamp.h", "fixed.h")
 _FLAT = ("kernels/nrv_clamp.h", "fixed.h")
+_WIDE_WINDOWED = ("kernels/nrv_clamp16.h", "kernels/nrv_window.h")
 _PAIRS = ("kernels/nrv_pairs.h", *_FLAT)
 _DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
 _DSP_COLUMN = ("kernels/nrv_dsp_column.h", *_DSP)
@@ -59,9 +60,12 @@ def _kernel(function: str, source: str, needs: tuple[str, ...], structure: str =
 GENERIC = Family(
     {
         "add": _kernel("add", "add", _PAIRS),
+        "add16": _kernel("add16", "add16", ("kernels/nrv_clamp16.h", *_PAIRS)),
         "average_pool": _kernel("average_pool", "pool", _WINDOWED, "nrv_pool_t"),
         "concat": _kernel("concat", "concat", ()),
+        "conv16": _kernel("conv16", "conv16", _WIDE_WINDOWED),
         "conv2d": _kernel("conv2d", "conv2d", _WINDOWED),
+        "dense16": _kernel("dense16", "dense16", ("kernels/nrv_clamp16.h",)),
         "dense": _kernel("dense", "dense", ("kernels/nrv_clamp.h", "kernels/nrv_scale.h")),
         "depthwise": _kernel("depthwise", "depthwise", _WINDOWED),
         "lookup": _kernel("lookup", "lookup", ()),
@@ -72,10 +76,13 @@ GENERIC = Family(
         "mean": _kernel("mean", "mean", _FLAT),
         "minimum": _kernel("minimum", "extremum", ("kernels/nrv_pairs.h",), "nrv_extremum_t"),
         "mul": _kernel("mul", "mul", _PAIRS),
+        "narrow16": _kernel("narrow16", "rescale16", ("kernels/nrv_clamp16.h", *_FLAT), "nrv_rescale16_t"),
         "pad": _kernel("pad", "pad", ()),
+        "pool16": _kernel("pool16", "pool16", _WIDE_WINDOWED),
         "rearrange": _kernel("rearrange", "rearrange", ()),
         "softmax": _kernel("softmax", "softmax", _FLAT),
         "squared_difference": _kernel("squared_difference", "squared_difference", _PAIRS),
+        "widen16": _kernel("widen16", "rescale16", ("kernels/nrv_clamp16.h", *_FLAT), "nrv_rescale16_t"),
     },
 )
 

@@ -36,7 +36,9 @@ from quantize.c99.lowering_tables import (
     lower_rsqrt,
     lower_squashing,
 )
+from quantize.c99.lowering_wide import WIDE
 from quantize.c99.program import Program, Step, Value
+from quantize.c99.windows import window
 from quantize.tflite_model import (
     ConvOptions,
     DenseOptions,
@@ -44,42 +46,7 @@ from quantize.tflite_model import (
     PoolOptions,
     SoftmaxOptions,
 )
-from quantize.tflite_rules import mean_axes, reduced_runs, window_extent
-
-
-def _window(
-    c: Context, options: ConvOptions | PoolOptions, kernel: tuple[int, int], output: tuple[int, ...]
-) -> dict[str, int]:
-    batches, in_h, in_w, _ = c.inputs[0].shape
-    dilation = options.dilation if isinstance(options, ConvOptions) else (1, 1)
-    pads, inside = [], []
-    for axis, size in enumerate((in_h, in_w)):
-        stride, reach = options.stride[axis], (kernel[axis] - 1) * dilation[axis] + 1
-        count, pad = window_extent(size, kernel[axis], stride, dilation[axis], options.padding)
-        first = min(-(-pad // stride), count)
-        last = min(max((size - reach + pad) // stride + 1, first), count)
-        pads.append(pad)
-        inside.append((first, last))
-    return {
-        "batches": batches,
-        "in_h": in_h,
-        "in_w": in_w,
-        "out_h": output[1],
-        "out_w": output[2],
-        "kernel_h": kernel[0],
-        "kernel_w": kernel[1],
-        "stride_h": options.stride[0],
-        "stride_w": options.stride[1],
-        "dilation_h": dilation[0],
-        "dilation_w": dilation[1],
-        "pad_top": pads[0],
-        "pad_left": pads[1],
-        "inside_top": inside[0][0],
-        "inside_bottom": inside[0][1],
-        "inside_left": inside[1][0],
-        "inside_right": inside[1][1],
-        "input_zero": c.inputs[0].zero_point,
-    }
+from quantize.tflite_rules import mean_axes, reduced_runs
 
 
 def _reaches_border(window: Mapping[str, int]) -> bool:
@@ -123,7 +90,7 @@ def _conv_2d(c: Context) -> Step:
     assert isinstance(options, ConvOptions)
     assert weights.data is not None
     out_c, kernel_h, kernel_w, in_c = weights.shape
-    window = _window(c, options, (kernel_h, kernel_w), c.output.shape)
+    sliding = window(c, options, (kernel_h, kernel_w), c.output.shape)
     layer, bound = _weighted(
         c,
         weights.data.reshape(out_c, -1).astype(np.int64),
@@ -134,13 +101,13 @@ def _conv_2d(c: Context) -> Step:
     return Step(
         c.operator,
         "conv2d",
-        {"window": window, "in_c": in_c, "out_c": out_c, "weights": weights.data.astype(np.int8), **layer},
+        {"window": sliding, "in_c": in_c, "out_c": out_c, "weights": weights.data.astype(np.int8), **layer},
         (source.index,),
         c.output.index,
         macs=c.output.size * patch,
         accumulator_bound=bound,
         takes_scratch=True,
-        scratch=patch if _reaches_border(window) else 0,
+        scratch=patch if _reaches_border(sliding) else 0,
     )
 
 
@@ -151,7 +118,7 @@ def _depthwise_conv_2d(c: Context) -> Step:
     assert weights.data is not None
     _, kernel_h, kernel_w, out_c = weights.shape
     in_c = source.shape[3]
-    window = _window(c, options, (kernel_h, kernel_w), c.output.shape)
+    sliding = window(c, options, (kernel_h, kernel_w), c.output.shape)
     layer, bound = _weighted(
         c,
         weights.data.reshape(-1, out_c).T.astype(np.int64),
@@ -162,7 +129,7 @@ def _depthwise_conv_2d(c: Context) -> Step:
         c.operator,
         "depthwise",
         {
-            "window": window,
+            "window": sliding,
             "in_c": in_c,
             "channel_multiplier": out_c // in_c,
             "weights": weights.data.astype(np.int8),
@@ -173,7 +140,7 @@ def _depthwise_conv_2d(c: Context) -> Step:
         macs=c.output.size * kernel_h * kernel_w,
         accumulator_bound=bound,
         takes_scratch=True,
-        scratch=kernel_h * kernel_w * in_c if _reaches_border(window) else 0,
+        scratch=kernel_h * kernel_w * in_c if _reaches_border(sliding) else 0,
     )
 
 
@@ -185,7 +152,7 @@ def _fully_connected(c: Context) -> Step:
     units, depth = weights.shape
     rows = source.size // depth
     folded, bounds = _folded_bias(c, weights.data.astype(np.int64))
-    scales = arithmetic.dense_scales(source, weights, c.output, units)
+    scales = arithmetic.output_scales(source, weights, c.output, units)
     multipliers = []
     for scale, bound in zip(scales, bounds, strict=True):
         c.prove(floor(bound * scale), 0)
@@ -225,7 +192,7 @@ def _pool_2d(c: Context) -> Step:
         c.operator,
         "average_pool" if average else "max_pool",
         {
-            "window": _window(c, options, options.kernel, c.output.shape),
+            "window": window(c, options, options.kernel, c.output.shape),
             "channels": c.inputs[0].shape[3],
             "act_min": act_min,
             "act_max": act_max,
@@ -341,7 +308,8 @@ def lower(model: Model) -> Program:
     alias = {}
     for operator in model.operators:
         context = Context(model, operator)
-        made = _LOWER[operator.name](context)
+        wide = "INT16" in (context.source.dtype, context.output.dtype) and operator.name in WIDE
+        made = (WIDE if wide else _LOWER)[operator.name](context)
         if made == ():
             alias[operator.outputs[0]] = context.source.index
         steps += made if isinstance(made, tuple) else [made]

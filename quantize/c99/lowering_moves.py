@@ -3,6 +3,7 @@
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantize.c99.context import Context
 from quantize.c99.program import Step
@@ -35,6 +36,8 @@ def lower_pad(c: Context) -> Step:
     source, paddings = c.inputs[:2]
     assert paddings.data is not None
     missing = _RANK - len(source.shape)
+    # In bytes along the last axis; a zero of int16 is two of them.
+    sizes = np.array([1, 1, 1, source.item_bytes])
     fill = c.output.zero_point
     if len(c.inputs) > 2:
         value = c.inputs[2].data
@@ -44,14 +47,18 @@ def lower_pad(c: Context) -> Step:
         c.operator,
         "pad",
         {
-            "input": (1,) * missing + source.shape,
-            "before": (0,) * missing + tuple(int(a) for a in paddings.data[:, 0]),
-            "output": (1,) * missing + c.output.shape,
+            "input": _scaled((1,) * missing + source.shape, sizes),
+            "before": _scaled((0,) * missing + tuple(int(a) for a in paddings.data[:, 0]), sizes),
+            "output": _scaled((1,) * missing + c.output.shape, sizes),
             "fill": fill,
         },
         (source.index,),
         c.output.index,
     )
+
+
+def _scaled(numbers: tuple[int, ...], by: NDArray[np.int64]) -> tuple[int, ...]:
+    return tuple(int(n) for n in by * numbers)
 
 
 def lower_reshape(c: Context) -> Steps:
@@ -101,15 +108,16 @@ def _rearranged(c: Context, source: Tensor, target: Tensor, axes: list[tuple[int
     run = fewest.pop()[0] if fewest and fewest[-1][1] == 1 else 1
     if run == source.size:
         return ()
+    size = source.item_bytes
     fewest = [(1, 0)] * (_RANK - len(fewest)) + fewest
     return Step(
         c.operator,
         "rearrange",
         {
             "extent": tuple(extent for extent, _ in fewest),
-            "step": tuple(step for _, step in fewest),
-            "start": start,
-            "run": run,
+            "step": tuple(size * step for _, step in fewest),
+            "start": size * start,
+            "run": size * run,
         },
         (source.index,),
         target.index,
