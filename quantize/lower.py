@@ -33,6 +33,7 @@ from quantize.network import (
     Reshape,
     Shape,
 )
+from quantize.offset import Offset
 from quantize.views import Views
 from train import reshape
 
@@ -208,7 +209,14 @@ class _Lowering:
         elif node.target in (torch.flatten, "flatten") and tuple(node.args[1:]) in ((1,), (1, -1)):
             self.made[node] = self.made[self.source(node)]
         elif node.target in (operator.add, torch.add, "add") and not node.kwargs:
-            self.add(node)
+            if not self.offset(node):
+                self.add(node)
+        elif constants := [part.name for part in node.all_input_nodes if part.op == "get_attr"]:
+            raise InnervateError(
+                f"a constant has no int8 form here but in a sum: {', '.join(constants)}",
+                node.name,
+                "Give the constant the shape in which it is added",
+            )
         elif node.target in (torch.cat, torch.concat) and (parts := _flat_parts(node)):
             self.joined[node] = parts
         elif node.target in (torch.mean, "mean") and self.views.takes_mean(node):
@@ -420,6 +428,28 @@ class _Lowering:
         first, second = (self.made[part] for part in nodes)
         self.views.same(node)
         self.emit(node, Add(node.name, (first, second), self.shape_of(first)))
+
+    def offset(self, node: torch.fx.Node) -> bool:
+        """Lower the sum of a value and a constant of the model, such as a position; False for other sums."""
+        parts = [part for part in node.args if isinstance(part, torch.fx.Node)]
+        held = [part for part in parts if part.op == "get_attr"]
+        if len(parts) != 2 or len(held) != 1:
+            return False
+        source = parts[0] if parts[1] is held[0] else parts[1]
+        rank = len(_shape(source)) + 1
+        constant = operator.attrgetter(str(held[0].target))(self.modules[""]).detach().float()
+        constant = constant[(None,) * (rank - constant.ndim)]
+        if len(constant) != 1 or rank != (3 if self.views.is_sequence(source) else 4):
+            raise InnervateError(
+                f"adding a constant of shape {tuple(constant.shape)} has no int8 form here",
+                node.name,
+                "Add it to [N, T, C] or [N, C, 1, T], the same for every window",
+            )
+        index = self.made[source if rank == 3 else self.views.plain(source)]
+        shaped = constant[0].T[:, None] if rank == 3 else constant[0]
+        self.views.follow(node, source)
+        self.emit(node, Offset(node.name, (index,), self.shape_of(index), shaped.clone()))
+        return True
 
     def emit(self, node: torch.fx.Node, layer: Layer) -> None:
         self.made[node] = len(self.layers)

@@ -86,6 +86,10 @@ class Views:
         """Follow what does nothing at inference, on axes of any order."""
         source = node.args[0]
         assert isinstance(source, torch.fx.Node)
+        self.follow(node, source)
+
+    def follow(self, node: torch.fx.Node, source: torch.fx.Node) -> None:
+        """Say that a node's axes, and its value unless it is said otherwise, are those of another."""
         self._made[node] = self._made[source]
         if source in self._axes:
             self._axes[node] = self._axes[source]

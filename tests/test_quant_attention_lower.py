@@ -3,18 +3,25 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from edge.engines.native import NativeEngine
+from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
 from quantize.attention.layer import Attention
 from quantize.attention.lowering import attention_layers
+from quantize.c99 import build_shared
 from quantize.calibrate import calibrate
 from quantize.extract import read_graph
 from quantize.lower import lower
 from quantize.network import Conv, Network
+from quantize.offset import Offset
 from quantize.qat import QuantNetwork
+from quantize.tflite_writer import write
+from quantize.verify import run_all
 from tests.attention_models import (
     CHANNELS,
     CLASSES,
@@ -24,10 +31,11 @@ from tests.attention_models import (
     Block,
     block,
     image,
+    quantized,
     sequence,
     signals,
 )
-from tests.quant_models import as_input
+from tests.quant_models import as_input, tensors
 from train.models import build
 
 
@@ -119,12 +127,12 @@ def test_transformers_lower_to_what_they_compute(context: int) -> None:
     network = lower(model, SHAPE, context)
     assert sum(isinstance(layer, Attention) for layer in network.layers) == 2
     inputs = [as_input(signals(30))] + [torch.randint(-64, 64, (30, context)) / 32] * (context > 0)
-    quantized = QuantNetwork(network)
-    calibrate(quantized, *inputs)
+    form = QuantNetwork(network)
+    calibrate(form, *inputs)
     with torch.no_grad():
-        wanted, ours = model(*inputs), quantized(*inputs)
+        wanted, ours = model(*inputs), form(*inputs)
     assert (ours - wanted).abs().max() < 0.15 * wanted.std()
-    graph = read_graph(quantized)
+    graph = read_graph(form)
     assert [graph.tensors[index].name for index in graph.inputs] == ["window", "context"][: 1 + (context > 0)]
     assert {layer.kind for layer in graph.layers}.isdisjoint({"reshape", "pad", "concat"})
 
@@ -199,3 +207,51 @@ def test_a_projection_of_zeros_is_refused() -> None:
     nn.init.zeros_(model.attention.out_proj.weight)
     with pytest.raises(InnervateError, match=r"a projection of zeros has no int8 form \(attention\)"):
         lower(model, SHAPE)
+
+
+class Positioned(Block):
+    """A constant for each token is added, as vision transformers and BERT do."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        shape = {"sequence": (1, TOKENS, WIDTH), "two axes": (TOKENS, WIDTH), "image": (1, WIDTH, 1, TOKENS)}
+        self.form = form
+        self.position = nn.Parameter(torch.randn(shape.get(form, (1, TOKENS + 1, WIDTH))))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.embed(sequence(x))
+        if self.form == "image":
+            tokens = sequence(self.position + image(tokens))
+        else:
+            tokens = tokens + (self.position if self.form != "sliced" else self.position[:, :TOKENS])
+        logits: torch.Tensor = self.head((tokens + self.attention(tokens, tokens, tokens)[0]).mean(1))
+        return logits
+
+
+@pytest.mark.parametrize("form", ["sequence", "two axes", "image"])
+def test_positions_are_added_to_the_integer(form: str) -> None:
+    torch.manual_seed(4)
+    model, x = Positioned(form).eval(), signals(40, 2)
+    network = quantized(model)
+    offset = network.network.layers[1]
+    assert isinstance(offset, Offset)
+    held = sequence(model.position) if form == "image" else model.position
+    assert torch.equal(offset.constant[:, 0].T, held.reshape(TOKENS, WIDTH))
+    graph = read_graph(network)
+    names = [tensor.name for tensor in graph.tensors]
+    assert graph.tensors[names.index("add.constant")].shape == (1, 1, TOKENS, WIDTH)
+    with torch.no_grad():
+        values = network.values(as_input(x))
+    ran = tensors(write(graph), x, "BUILTIN_REF")
+    for index in (1, len(network.network.layers) - 1):
+        ours = torch.round(values[index].value / values[index].scale).numpy()
+        ours = ours.transpose(0, 2, 3, 1) if ours.ndim == 4 else ours
+        theirs = np.concatenate([value[names.index(network.network.layers[index].name)] for value in ran])
+        assert np.array_equal(theirs, ours)
+    reference = run_all(TfliteEngine(write(graph), "reference"), x)
+    assert np.array_equal(run_all(NativeEngine(build_shared(write(graph))), x), reference)
+
+
+def test_a_part_of_a_constant_is_refused() -> None:
+    with pytest.raises(InnervateError, match="a constant has no int8 form here but in a sum: position"):
+        lower(Positioned("sliced").eval(), SHAPE)
