@@ -168,7 +168,8 @@ def test_every_runtime_gives_the_outputs_of_the_network(runtime: str, kernels: s
     network, context = quantized(model, signals(512, seed=1)), facts(40, model.context, 3)
     outputs = Runner(write(read_step(network)), runtime, kernels).windows(x, context)
     wanted = said(network, x, context)
-    assert np.abs(outputs - wanted).max() <= 4
+    exactly = (runtime, kernels) == RUNTIMES[0]  # others round elsewhere
+    assert np.abs(outputs - wanted).max() <= (0 if exactly else 4)
     assert (outputs.argmax(axis=1) == wanted.argmax(axis=1)).mean() >= 0.95
     exact = softmax(model(as_input(x), *context).detach().numpy())
     assert np.abs((outputs + 128) / 256 - exact).max() < 0.12
@@ -186,7 +187,7 @@ def test_a_kept_state_goes_on_where_the_window_before_ended(form: str) -> None:
     runner = Runner(write(read_step(network)))
     given = (context[0][0] * 32).numpy().astype(np.int8) if context else None
     outputs = np.array([runner.window(window, given) for window in x]).astype(int)
-    assert np.abs(outputs - wanted).max() <= 4
+    np.testing.assert_array_equal(outputs, wanted)
     assert np.abs((outputs + 128) / 256 - exact).max() < 0.12
     afresh = said(network, x, [one.repeat(12, 1) for one in context])
     assert np.array_equal(afresh[0], wanted[0])

@@ -83,7 +83,7 @@ def test_float_fake_quantized_and_engines_keep_the_same_state(name: str) -> None
     exact = softmax(predict_windows(model, windows))
     fake = to_int8(softmax(predict_windows(form, windows))).astype(np.int64)
     reference = run_in_order(TfliteEngine(tflite, "reference", keeps_state=True), windows)
-    assert np.abs(reference - fake).max() <= 2
+    np.testing.assert_array_equal(reference, fake)
     assert np.abs((reference + 128) / 256 - exact).max() < 0.1
     np.testing.assert_array_equal(
         run_in_order(NativeEngine(build_shared(tflite), keeps_state=True), windows), reference
