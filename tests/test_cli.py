@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from edge.bundle import Bundle
+from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
+from edge.pipeline import Pipeline
 from innervate.cli import main
 from innervate.output import emit_table
+from tests.stateful_models import stateful_bundle, step_file
 from tests.tflite_maker import Maker
 from tests.tiny_bundle import tiny_bundle, tiny_graph
 from tests.tiny_firmware import build_tiny, need_board
@@ -215,6 +218,27 @@ def test_run_gives_the_golden_decisions(
     got = [255 if d["label"] is None else names.index(d["label"]) for d in decisions]
     assert got == bundle.golden.decision_label.tolist()
     assert [d["sample_index"] for d in decisions] == bundle.golden.decision_sample_index.tolist()
+
+
+def test_run_takes_facts_of_the_person(innervate: Command, tmp_path: Path) -> None:
+    bundle = stateful_bundle(step_file(context=2), keeps_state=True)
+    saved = tmp_path / "stateful.nrv"
+    bundle.save(saved)
+
+    def confidences(*facts: str) -> list[float]:
+        options = [part for fact in facts for part in ("--context", fact)]
+        said = innervate("run", saved, "--engine", "tflite", "--json", *options)
+        return [json.loads(line)["confidence"] for line in said.out.splitlines()]
+
+    pipeline = Pipeline(
+        bundle, TfliteEngine(bundle.model, keeps_state=True), context={"age_years": 63, "sex_male": 1}
+    )
+    expected = [d.confidence for d in pipeline.push(bundle.golden.counts)]
+    assert confidences("age_years=63", "sex_male=1") == expected
+    assert confidences() != expected
+    sentence(innervate("run", saved, "--context", "height_m=1.8"), "takes no context height_m", "age_years")
+    for wrong in ("age_years", "age_years=old", "=", ""):
+        sentence(innervate("run", saved, "--context", wrong), f"'{wrong}' is no fact", "NAME=NUMBER")
 
 
 def test_inspect_and_compile(innervate: Command, saved: Path, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import threading
 import time
 import tty
 import types
+import zlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,11 +34,14 @@ from edge.messages import (
     Ack,
     DecisionMade,
     ErrorCode,
+    GetStatus,
     Hello,
     Info,
     Refused,
     Samples,
+    SetContext,
     Start,
+    Status,
     Trace,
     TraceFiltered,
     TraceOutput,
@@ -255,6 +260,35 @@ def test_a_device_that_describes_itself_as_nothing(info: Info) -> None:
         pytest.raises(InnervateError, match="says what cannot be"),
     ):
         Link.open(fake.url)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_context_is_checked_by_its_crc(right: bool) -> None:
+    told = np.array([5, -7], np.int8)
+
+    def reply(fake: FakeDevice, sequence: int, message: wire.Message) -> None:
+        match message:
+            case SetContext():
+                fake.say(Ack(sequence, 0, INFO.credit))
+            case GetStatus():
+                zeros = Status(*[0] * len(fields(Status)))
+                fake.say(replace(zeros, context_crc=zlib.crc32(message_told(fake) if right else b"")))
+            case _:
+                obedient(fake, sequence, message)
+
+    def message_told(fake: FakeDevice) -> bytes:
+        return next(m.data for m in fake.received if isinstance(m, SetContext))
+
+    with FakeDevice(reply, replace(INFO, context=2)) as fake, Link.open(fake.url) as conversation:
+        if right:
+            conversation.set_context(told)
+            assert message_told(fake) == told.tobytes()
+            wide: Any = told.astype(np.int16)
+            with pytest.raises(InnervateError, match="a context of int16, not int8"):
+                conversation.set_context(wide)
+        else:
+            with pytest.raises(InnervateError, match="context is not the one it was told"):
+                conversation.set_context(told)
 
 
 def test_start_says_what_is_wanted() -> None:
