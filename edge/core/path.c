@@ -137,13 +137,29 @@ size_t nrv_path_filter(nrv_path_t *path, const int32_t *counts, size_t samples, 
     return samples;
 }
 
-/* Filtered sample of channel c at the scale in use, with so many bits more than int8. */
-static int32_t to_scale(const nrv_path_t *path, size_t c, int32_t filtered, int bits)
+/* The next row of the window, from one filtered sample. */
+static void put_int8(const nrv_path_t *path, const int32_t *filtered, int8_t *row)
 {
+    const size_t outputs = path->config->outputs;
     const nrv_gain_channel_t *gain = path->gain;
-    if (gain)
-        return nrv_requantize(filtered, gain[c].multiplier, bits - (int)gain[c].right_shift);
-    return nrv_requantize(filtered, path->multiplier[c], bits - (int)path->right_shift[c]);
+    if (gain) {
+        for (size_t c = 0; c < outputs; c++)
+            row[c] = nrv_sat8(nrv_requantize(filtered[c], gain[c].multiplier, -(int)gain[c].right_shift));
+    } else {
+        for (size_t c = 0; c < outputs; c++)
+            row[c] = nrv_sat8(nrv_requantize(filtered[c], path->multiplier[c], -(int)path->right_shift[c]));
+    }
+}
+
+static void put_int16(const nrv_path_t *path, const int32_t *filtered, int16_t *row)
+{
+    const size_t outputs = path->config->outputs;
+    const nrv_gain_channel_t *gain = path->gain;
+    for (size_t c = 0; c < outputs; c++) {
+        const int32_t multiplier = gain ? gain[c].multiplier : path->multiplier[c];
+        const int right_shift = gain ? (int)gain[c].right_shift : path->right_shift[c];
+        row[c] = nrv_sat16(nrv_requantize(filtered[c], multiplier, FINER_BITS - right_shift));
+    }
 }
 
 /* Takes one filtered sample into the window. Returns 1 when that completes it. */
@@ -166,12 +182,10 @@ static int take(nrv_path_t *path, const int32_t *filtered)
     if (path->gain)
         nrv_gain_push(path->gain, outputs, filtered);
     const size_t at = path->fill * outputs;
-    for (size_t c = 0; c < outputs; c++) {
-        if (path->samples)
-            path->samples[at + c] = nrv_sat16(to_scale(path, c, filtered[c], FINER_BITS));
-        else
-            path->window[at + c] = nrv_sat8(to_scale(path, c, filtered[c], 0));
-    }
+    if (path->samples)
+        put_int16(path, filtered, path->samples + at);
+    else
+        put_int8(path, filtered, path->window + at);
     path->fill++;
     if (path->fill < config->window)
         return 0;
