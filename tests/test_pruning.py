@@ -354,3 +354,35 @@ def test_what_no_rule_knows_stays_whole() -> None:
     )
     pruned = prune(model, 0.5, as_input(windows(4)))
     assert [tuple(p.shape) for p in pruned.parameters()] == [tuple(p.shape) for p in model.parameters()]
+
+
+@pytest.mark.parametrize(
+    "memory", [nn.LSTM(8, 6, 2, batch_first=True), nn.GRU(8, 6, bidirectional=True, batch_first=True)]
+)
+def test_a_memory_of_several_layers_or_directions_stays_whole(memory: nn.LSTM | nn.GRU) -> None:
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.memory = nn.Conv2d(CHANNELS, 8, 1), memory
+            self.wide, self.dense = nn.Linear(6 * (1 + memory.bidirectional), 8), nn.Linear(8, CLASSES)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            output, _ = self.memory(self.conv(x).flatten(2).transpose(1, 2))
+            logits: torch.Tensor = self.dense(self.wide(output[:, -1]))
+            return logits
+
+    assert [layer.name for layer in find_units(Deep(), [torch.zeros(2, *SHAPE)]).layers] == ["wide"]
+
+
+def test_a_width_written_into_forward_is_a_sentence() -> None:
+    class Stated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.dense = nn.Conv2d(CHANNELS, 8, 1), nn.Linear(8 * LENGTH, CLASSES)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.dense(self.conv(x).reshape(-1, 8 * LENGTH))
+            return logits
+
+    with pytest.raises(InnervateError, match=r"does not run with narrower layers.*widths"):
+        prune(Stated(), 0.5, as_input(windows(4)))

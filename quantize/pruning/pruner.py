@@ -45,7 +45,7 @@ class Pruner:
         context: float32 [N, F] for a model that takes a context vector.
 
     Raises:
-        InnervateError: the model cannot be traced.
+        InnervateError: the model cannot be traced, or states the width of a layer in `forward`.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Pruner:
         else:
             importance = by_error(model, self._units, inputs, labels)
         self.cuts = {layer.name: _cuts(layer, importance) for layer in self.layers}
+        self._check([x[:2] for x in inputs])
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -92,6 +93,24 @@ class Pruner:
     def without(self, cuts: Sequence[Cut]) -> nn.Module:
         """Copy the network without the units of `cuts`."""
         return remove(self.model, self._units, [unit for cut in cuts for unit in cut.units])
+
+    def _check(self, inputs: Sequence[torch.Tensor]) -> None:
+        """See that the network runs without the first cut of each layer."""
+        smaller = self.without([cuts[0] for cuts in self.cuts.values()]).eval()
+        was_training = self.model.training
+        with torch.no_grad():
+            whole = self.model.eval()(*inputs).shape
+            self.model.train(was_training)
+            try:
+                ran: bool = smaller(*inputs).shape == whole
+            except (RuntimeError, ValueError):
+                ran = False
+        if not ran:
+            raise InnervateError(
+                "the model does not run with narrower layers",
+                type(self.model).__name__,
+                "Have forward() take widths from its tensors, or -1, and not as numbers",
+            )
 
     def _all(self) -> list[Cut]:
         return [cut for cuts in self.cuts.values() for cut in cuts]

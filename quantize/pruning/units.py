@@ -16,7 +16,7 @@ import torch
 import torch.fx
 from numpy.typing import NDArray
 from torch import nn
-from torch.fx.passes.shape_prop import ShapeProp
+from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 
 from edge.errors import InnervateError
 from train.reshape import Reshape
@@ -196,16 +196,16 @@ class _Walk(torch.fx.Interpreter):
     def _function(self, node: torch.fx.Node, operands: list[torch.Tensor]) -> Any:
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
         name = name.strip("_")
-        if name in VIEWS or not operands:
+        if name in VIEWS or not operands or "tensor_meta" not in node.meta:
             return super().run_node(node)
         if name in SAME:
             return operands[0]
         if name in SUMS:
             return self._one(torch.broadcast_tensors(*operands))
-        if name == "mean" and len(_shape(node)):
+        if name == "mean" and _shape(node):
             return self._mean(operands[0], *node.args[1:], **node.kwargs)
         self._fix(operands)
-        return torch.full(_shape(node), FIXED)
+        return _fixed(node.meta["tensor_meta"])
 
     def _module(self, node: torch.fx.Node, module: nn.Module, args: Any, kwargs: Any) -> Any:
         path, x = str(node.target), args[0]
@@ -239,7 +239,7 @@ class _Walk(torch.fx.Interpreter):
             case _ if not list(module.parameters()) and _shape(node)[:2] == x.shape[:2]:
                 return _spread_channels(self._along(x, CHANNEL), _shape(node))  # pooling, padding, ReLU, ...
         self._fix([x])
-        return torch.full(_shape(node), FIXED)
+        return _fixed(node.meta["tensor_meta"])
 
     def _convolution(self, path: str, module: nn.Conv2d, inputs: NDArray[np.int64]) -> NDArray[np.int64]:
         """Units of the outputs; those of a depthwise convolution are its inputs'."""
@@ -327,7 +327,16 @@ def _spread_channels(units: NDArray[np.int64], shape: torch.Size) -> torch.Tenso
 
 
 def _shape(node: torch.fx.Node) -> torch.Size:
-    return torch.Size(node.meta["tensor_meta"].shape)
+    """Shape of a node's value; of several values, none."""
+    meta = node.meta["tensor_meta"]
+    return torch.Size(meta.shape) if isinstance(meta, TensorMetadata) else torch.Size()
+
+
+def _fixed(meta: Any) -> Any:
+    """Numbers of values that cannot be taken out, in the shape of one value or of a tuple of them."""
+    if isinstance(meta, TensorMetadata):
+        return torch.full(meta.shape, FIXED)
+    return tuple(_fixed(part) for part in meta) if isinstance(meta, tuple | list) else meta
 
 
 def _is_simple(module: nn.LSTM | nn.GRU) -> bool:
