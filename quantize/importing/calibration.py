@@ -27,11 +27,11 @@ def read_windows(place: Path, step: float) -> dict[str, NDArray[np.float32]]:
     if place.suffix not in (".npy", ".npz"):
         return {WINDOW: Like(place).windows() * np.float32(step)}
     try:
-        stored: Any = np.load(place, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            arrays = {WINDOW: stored}
-        else:
-            with stored:
+        with place.open("rb") as stream:
+            stored: Any = np.load(stream, allow_pickle=False)
+            if isinstance(stored, np.ndarray):
+                arrays = {WINDOW: stored}
+            else:
                 arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InnervateError(

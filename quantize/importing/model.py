@@ -86,9 +86,7 @@ def import_model(
         InnervateError: something in it cannot become int8, does not fit, or is missing.
     """
     if out.suffix not in (".nrv", ".tflite"):
-        raise InnervateError(
-            "The output is neither a bundle nor a model", str(out), "Name it .nrv or .tflite"
-        )
+        raise InnervateError("The output is neither bundle nor model", str(out), "Name it .nrv or .tflite")
     if out.suffix == ".nrv" and like is None:
         raise InnervateError(
             "A bundle needs a signal path, labels and a decision rule",
