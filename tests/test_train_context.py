@@ -130,6 +130,10 @@ def test_a_task_names_its_context_and_whether_state_is_kept(tmp_path: Path) -> N
     assert task.load(file).plan("eegmat").context == ("age_years",)
     file.write_text(text.replace("[datasets.eegmat.labels]", for_one + "[datasets.eegmat.labels]"))
     assert task.load(file).plan("eegmat").context == ("age_years", "sex_male")
+    for name in ("sequence", "epochs", "batch_size"):
+        file.write_text(f"{text}\n[datasets.eegmat.fit]\n{name} = 0\n")
+        with pytest.raises(InnervateError, match=f">= 1.*{name}"):
+            task.load(file)
     file.write_text("keeps_state = true\n" + text)
     with pytest.raises(InnervateError, match="A state that is kept would see each sample 4 times"):
         task.load(file)

@@ -1,6 +1,10 @@
 """How a network is fitted: plain data, read from a task file."""
 
+from typing import Annotated
+
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,9 +48,9 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         augmentation: changes of the training windows.
     """
 
-    epochs: int = 30
-    batch_size: int = 256
-    sequence: int = 8
+    epochs: Count = 30
+    batch_size: Count = 256
+    sequence: Count = 8
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     warm_up: float = 0.1
