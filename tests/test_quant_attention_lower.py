@@ -17,7 +17,7 @@ from quantize.c99 import build_shared
 from quantize.calibrate import calibrate
 from quantize.extract import read_graph
 from quantize.lower import lower
-from quantize.network import Conv, Network
+from quantize.network import Add, Conv, Dense, Network, Pool
 from quantize.offset import Offset
 from quantize.qat import QuantNetwork
 from quantize.tflite_writer import write
@@ -255,3 +255,36 @@ def test_positions_are_added_to_the_integer(form: str) -> None:
 def test_a_part_of_a_constant_is_refused() -> None:
     with pytest.raises(InnervateError, match="a constant has no int8 form here but in a sum: position"):
         lower(Positioned("sliced").eval(), SHAPE)
+
+
+def test_a_perceptron_on_tokens_lowers_as_convolutions_of_one_step() -> None:
+    torch.manual_seed(5)
+
+    class Perceptron(Block):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden, self.back = nn.Linear(WIDTH, 40), nn.Linear(40, WIDTH)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = self.embed(sequence(x))
+            tokens = tokens + self.back(torch.relu(self.hidden(tokens)))
+            logits: torch.Tensor = self.head(torch.relu(tokens).mean(dim=1))
+            return logits
+
+    model, x = Perceptron().eval(), as_input(signals(20))
+    network = lower(model, SHAPE)
+    values: dict[int, torch.Tensor] = {-1: x}
+    for index, layer in enumerate(network.layers):
+        source = values[layer.inputs[0]]
+        match layer:
+            case Conv():
+                total = nn.functional.conv2d(source, layer.weight, layer.bias)
+            case Add():
+                total = source + values[layer.inputs[1]]
+            case Pool():
+                total = nn.functional.avg_pool2d(source, layer.kernel)
+            case Dense():
+                total = nn.functional.linear(source.flatten(1), layer.weight, layer.bias)
+        values[index] = torch.relu(total) if getattr(layer, "relu", False) else total
+    with torch.no_grad():
+        torch.testing.assert_close(values[len(network.layers) - 1], model(x), rtol=1e-4, atol=1e-5)
