@@ -145,6 +145,7 @@ def test_augmentations_of_the_signal_do_not_touch_features(tmp_path: Path) -> No
     [
         ("[models.mlp]\nsignal_path = { feature = [] }", "unknown field `feature`"),
         ("[models.mlp]\nsignal_path = { features = [{ kind = 'loudness' }] }", "settings do not fit"),
+        ("[models.mlp]\nsignal_path = { features = ['loudness'] }", "settings do not fit"),
         ("[datasets.emg_3dc.models.mlp]\nepochs = 3", "unknown field `epochs`"),
     ],
 )

@@ -13,10 +13,11 @@ import msgspec
 
 from edge.decision import DecisionRule
 from edge.errors import InnervateError
+from edge.features import Kind
 from edge.filters import Filter
 from edge.gain import GainControl
 from train import readers
-from train.feature_settings import FeatureSettings
+from train.feature_settings import FeatureSettings, SetName
 from train.gates import GateSettings
 from train.montage import fit_montage
 from train.resample import factors
@@ -64,7 +65,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     scale_per_subject: bool = False
     gates: GateSettings = GateSettings()
     gain_control: GainControl | None = None
-    features: tuple[str | FeatureSettings, ...] = ()
+    features: tuple[SetName | Kind | FeatureSettings, ...] = ()
 
 
 class DelayLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
