@@ -12,6 +12,7 @@ import edge
 import hil_tests
 from edge.firmware import boards
 from hil_tests.report import ValidationReport
+from tests.stateful_models import stateful_bundle, step_file
 from tests.tiny_bundle import tiny_bundle
 from tests.tiny_firmware import build_tiny, need_board
 
@@ -70,13 +71,46 @@ MUTANTS = {
         "golden[filtered]",
     ),
 }
+# The same in the firmware of a model that keeps its state and takes a context.
+STATE_MUTANTS = {
+    "state outlives a gap": (
+        "firmware/app/stream.c",
+        "nrv_model_reset(&model);\n        nrv_chain_gap",
+        "nrv_chain_gap",
+        "state_starts_anew_after_a_gap",
+    ),
+    "state outlives a start": (
+        "firmware/app/stream.c",
+        "nrv_chain_reset(&chain);\n    nrv_model_reset(&model);",
+        "nrv_chain_reset(&chain);",
+        "state_is_as_the_bundle_says",
+    ),
+    "state does not outlive a window": (
+        "firmware/app/stream.c",
+        "if (!NRV_KEEPS_STATE)",
+        "if (1)",
+        "golden[output]",
+    ),
+    "the context goes unheard": (
+        "firmware/app/stream.c",
+        "input + at, context, output",
+        "input + at, (const int8_t[NRV_CONTEXT]){0}, output",
+        "context_is_the_models",
+    ),
+    "a short context is taken": (
+        "firmware/app/stream.c",
+        "message->data_size != NRV_CONTEXT",
+        "message->data_size > NRV_CONTEXT",
+        "context_of_another_size_is_refused",
+    ),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *STATE_MUTANTS])
 def test_planted_fault(mutant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need_board("host")
-    file, text, becomes, test = MUTANTS[mutant]
+    file, text, becomes, test = (MUTANTS | STATE_MUTANTS)[mutant]
     for room in ("core", "firmware"):
         shutil.copytree(
             SOURCES / room, tmp_path / "edge" / room, ignore=shutil.ignore_patterns("__pycache__")
@@ -89,7 +123,7 @@ def test_planted_fault(mutant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(build, "_HERE", tmp_path / "edge" / "firmware")
     monkeypatch.setattr(build, "_CORE", tmp_path / "edge" / "core")
     monkeypatch.setattr(boards, "BOARDS", tmp_path / "edge" / "firmware" / "boards")
-    bundle = tiny_bundle()
+    bundle = tiny_bundle() if mutant in MUTANTS else stateful_bundle(step_file(context=2), keeps_state=True)
     bundle.save(tmp_path / "tiny.nrv")
     firmware = build_tiny(bundle, "host", tmp_path / "build")
     suite = Path(hil_tests.__file__).parent
