@@ -17,7 +17,9 @@ from torch import nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edge.errors import InnervateError
+from quantize import images
 from quantize.attention.lowering import attention_layers
+from quantize.images import bias_of
 from quantize.lstm.lowering import lstm_layers
 from quantize.network import (
     CONTEXT,
@@ -28,42 +30,14 @@ from quantize.network import (
     Layer,
     Network,
     Padding,
-    Pair,
     Pool,
     Reshape,
     Shape,
 )
 from quantize.offset import Offset
+from quantize.supported import REPLACEMENTS, SUPPORTED
 from quantize.views import Views
 from train import reshape
-
-REPLACEMENTS: Final = {
-    "Conv1d": "Conv2d with a kernel of height 1 on input [N, C, 1, L]",
-    "BatchNorm1d": "BatchNorm2d on input [N, C, 1, L]",
-    "MaxPool1d": "MaxPool2d with a kernel of height 1",
-    "AvgPool1d": "AvgPool2d with a kernel of height 1",
-    "AdaptiveAvgPool1d": "AdaptiveAvgPool2d(1)",
-    "AdaptiveMaxPool2d": "MaxPool2d with a kernel of the input's size",
-    "ELU": "ReLU",
-    "GELU": "ReLU",
-    "SiLU": "ReLU",
-    "LeakyReLU": "ReLU",
-    "PReLU": "ReLU",
-    "ReLU6": "ReLU: the 8-bit output scale bounds it already",
-    "Hardtanh": "ReLU",
-    "Sigmoid": "ReLU inside the network; at its end, logits",
-    "Softmax": "nothing: a model returns logits, and the file ends in a softmax",
-    "LogSoftmax": "nothing: a model returns logits, and the file ends in a softmax",
-    "GroupNorm": "BatchNorm2d, which folds away",
-    "LayerNorm": "BatchNorm2d, which folds away",
-    "InstanceNorm2d": "BatchNorm2d, which folds away",
-    "ConvTranspose2d": "Conv2d",
-    "GRU": "LSTM of one layer with batch_first=True",
-    "RNN": "LSTM of one layer with batch_first=True",
-    "LSTMCell": "LSTM of one layer with batch_first=True",
-    "TransformerEncoderLayer": "MultiheadAttention and Linear, each with BatchNorm2d after it",
-}
-"""What to use in place of a module that int8 TFLite lacks here."""
 
 FUSED: Final[dict[type[nn.Module], Callable[[Any, str, Shape], tuple[Layer, ...]]]] = {
     nn.LSTM: lstm_layers,
@@ -71,11 +45,6 @@ FUSED: Final[dict[type[nn.Module], Callable[[Any, str, Shape], tuple[Layer, ...]
 }
 """Makes the layers of a sequence module, each of which reads the one before it, from the module, its path and
 its input's shape."""
-
-SUPPORTED: Final = (
-    "Conv2d, BatchNorm2d, ReLU, AvgPool2d, MaxPool2d, AdaptiveAvgPool2d(1), ZeroPad2d, Flatten, Linear, "
-    "LSTM, MultiheadAttention, Dropout, addition, torch.cat before Linear, train.reshape.Reshape"
-)
 
 
 class _Tracer(torch.fx.Tracer):
@@ -173,7 +142,8 @@ class _Lowering:
             case reshape.Reshape():
                 self.emit(node, Reshape(path, self.inputs(node), module.shape, module.batch))
             case nn.Conv2d():
-                self.conv(node, module)
+                pad = self.pending_pad.get(self.source(node), (0, 0, 0, 0))
+                self.emit(node, images.convolution(module, path, *self.around(node), pad))
             case nn.Linear():
                 self.linear(node, module)
             case nn.BatchNorm2d() | nn.BatchNorm1d() if _normalises(module, _shape(node)):
@@ -181,11 +151,11 @@ class _Lowering:
             case nn.ReLU():
                 self.relu(node)
             case nn.MaxPool2d():
-                self.max_pool(node, module)
+                self.emit(node, images.max_pool(module, path, *self.around(node)))
             case nn.AvgPool2d():
-                self.average_pool(node, module)
+                self.emit(node, images.average_pool(module, path, self.inputs(node), _shape(node)))
             case nn.AdaptiveAvgPool2d():
-                self.global_average(node, module)
+                self.emit(node, images.global_average(module, path, *self.around(node)))
             case nn.ZeroPad2d():
                 left, right, top, bottom = (int(side) for side in module.padding)
                 self.made[node] = self.made[self.source(node)]
@@ -251,30 +221,6 @@ class _Lowering:
             index = self.made[node]
         self.views.results(node, path, states=isinstance(module, nn.LSTM))
 
-    def conv(self, node: torch.fx.Node, module: nn.Conv2d) -> None:
-        path = str(node.target)
-        if module.padding_mode != "zeros":
-            raise InnervateError(
-                f"padding mode {module.padding_mode} has no int8 form", path, "Use zero padding"
-            )
-        if module.groups not in (1, module.in_channels):
-            raise InnervateError(
-                f"a convolution in {module.groups} groups has no int8 form here",
-                path,
-                "Use groups=1 or groups=in_channels",
-            )
-        pad = self.pending_pad.get(self.source(node), (0, 0, 0, 0))
-        own = _conv_padding(module)
-        padding = (pad[0] + own[0], pad[1] + own[1], pad[2] + own[2], pad[3] + own[3])
-        stride, dilation = _pair(module.stride), _pair(module.dilation)
-        size = self.size_before(node)
-        same = any(padding) and is_same(size, _pair(module.kernel_size), stride, dilation, padding)
-        weight, bias = module.weight.detach().clone(), _bias(module, module.out_channels)
-        inputs, shape = self.inputs(node), _shape(node)
-        self.emit(
-            node, Conv(path, inputs, shape, weight, bias, stride, padding, dilation, module.groups, same)
-        )
-
     def linear(self, node: torch.fx.Node, module: nn.Linear) -> None:
         path, first = str(node.target), node.args[0]
         if first in self.joined:
@@ -283,10 +229,8 @@ class _Lowering:
         if self.views.is_sequence(first):  # a convolution of one step
             self.views.same(node)
             index, one, none = self.made[node], (1, 1), (0, 0, 0, 0)
-            weight, bias = (
-                module.weight.detach()[:, :, None, None].clone(),
-                _bias(module, module.out_features),
-            )
+            weight = module.weight.detach()[:, :, None, None].clone()
+            bias = bias_of(module, module.out_features)
             shape = (module.out_features, *self.shape_of(index)[1:])
             self.emit(node, Conv(path, (index,), shape, weight, bias, one, none, one, 1, same=False))
             return
@@ -294,14 +238,14 @@ class _Lowering:
             raise InnervateError(
                 "Linear on an input that is not flat has no int8 form here", path, "Put Flatten before it"
             )
-        weight, bias = module.weight.detach().clone(), _bias(module, module.out_features)
+        weight, bias = module.weight.detach().clone(), bias_of(module, module.out_features)
         self.emit(node, Dense(path, self.inputs(node), _shape(node), weight, bias))
 
     def linear_of_parts(self, node: torch.fx.Node, module: nn.Linear) -> None:
         """Lower Linear on vectors side by side as a sum of one Linear each: every part keeps its scale."""
         path, weight = str(node.target), module.weight.detach().clone()
         parts = self.joined[node.args[0]]  # type: ignore[index]
-        total, bias, start = None, _bias(module, module.out_features), 0
+        total, bias, start = None, bias_of(module, module.out_features), 0
         for part in parts:
             size = _shape(part)[0]
             held = weight[:, start : start + size].contiguous()
@@ -364,53 +308,11 @@ class _Lowering:
                 "Put it right after Conv2d or Linear",
             )
 
-    def max_pool(self, node: torch.fx.Node, module: nn.MaxPool2d) -> None:
-        path, pad = str(node.target), _pair(module.padding)
-        if module.ceil_mode or _pair(module.dilation) != (1, 1):
-            raise InnervateError(
-                "max pooling with ceil_mode or dilation has no int8 form", path, "Use neither"
-            )
-        kernel, stride = _pair(module.kernel_size), _pair(module.stride)
-        padding = (pad[0], pad[0], pad[1], pad[1])
-        size = self.size_before(node)
-        same = any(padding) and is_same(size, kernel, stride, (1, 1), padding)
-        if any(padding) and not same:
-            raise InnervateError(
-                f"max pooling with padding {pad} is not TFLite's SAME",
-                path,
-                "Use no padding, or another stride",
-            )
-        self.emit(node, Pool(path, self.inputs(node), _shape(node), "max", kernel, stride, padding, same))
-
-    def average_pool(self, node: torch.fx.Node, module: nn.AvgPool2d) -> None:
-        path = str(node.target)
-        if module.ceil_mode or _pair(module.padding) != (0, 0) or module.divisor_override is not None:
-            raise InnervateError(
-                "average pooling with padding, ceil_mode or a divisor has no int8 form",
-                path,
-                "Use none of them",
-            )
-        kernel, stride = _pair(module.kernel_size), _pair(module.stride)
-        self.emit(node, Pool(path, self.inputs(node), _shape(node), "average", kernel, stride, (0, 0, 0, 0)))
-
-    def global_average(self, node: torch.fx.Node, module: nn.AdaptiveAvgPool2d) -> None:
-        if module.output_size not in (1, (1, 1)):
-            raise InnervateError(
-                "adaptive pooling to more than one value has no int8 form", str(node.target), "Use AvgPool2d"
-            )
-        _, height, width = _shape(self.source(node))
-        kernel = (height, width)
-        self.emit(
-            node,
-            Pool(str(node.target), self.inputs(node), _shape(node), "average", kernel, kernel, (0, 0, 0, 0)),
-        )
-
     def pooled(self, node: torch.fx.Node) -> None:
         """Lower a mean over all steps, of axes in any order."""
         index = self.made[node.args[0]]  # type: ignore[index]
-        channels, *kernel = self.shape_of(index)
-        size = (kernel[0], kernel[1])
-        self.emit(node, Pool(node.name, (index,), (channels, 1, 1), "average", size, size, (0, 0, 0, 0)))
+        before = self.shape_of(index)
+        self.emit(node, images.mean_of_all(node.name, (index,), before, (before[0], 1, 1)))
 
     def add(self, node: torch.fx.Node) -> None:
         parts = node.args
@@ -464,14 +366,14 @@ class _Lowering:
             )
         return self.views.plain(source)
 
-    def size_before(self, node: torch.fx.Node) -> Pair:
-        """Height and width of the layer before `node`, without padding that is still to be fused."""
-        _, height, width = self.shape_of(self.made[self.source(node)])
-        return height, width
-
     def shape_of(self, index: int) -> Shape:
         """Shape of a layer's output, or of one of the model's inputs."""
         return Network(self.input_shape, tuple(self.layers), self.context).shape_of(index)
+
+    def around(self, node: torch.fx.Node) -> tuple[tuple[int, ...], Shape, Shape]:
+        """Input of a node, its shape without padding that is still to be fused, and the node's own shape."""
+        inputs = self.inputs(node)
+        return inputs, self.shape_of(inputs[0]), _shape(node)
 
     def inputs(self, node: torch.fx.Node) -> tuple[int, ...]:
         return (self.made[self.source(node)],)
@@ -487,22 +389,6 @@ class _Lowering:
         return {user for holder in holders for user in holder.users} - holders
 
 
-def is_same(size: Pair, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding) -> bool:
-    """Whether `padding` does what TFLite calls SAME.
-
-    SAME puts max((ceil(size / stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0) zeros on an
-    axis, the odd one after the data. Zeros after the data that no window reaches make no difference.
-    """
-    for axis in range(2):
-        n, k, s, d = size[axis], kernel[axis], stride[axis], dilation[axis]
-        before, after = padding[2 * axis], padding[2 * axis + 1]
-        span, outputs = d * (k - 1) + 1, -(-n // s)
-        total = max((outputs - 1) * s + span - n, 0)
-        if before != total // 2 or (n + before + after - span) // s + 1 != outputs:
-            return False
-    return True
-
-
 def _shape(node: torch.fx.Node) -> Shape:
     """Shape of a node's value without the batch."""
     return tuple(node.meta["tensor_meta"].shape[1:])
@@ -516,27 +402,6 @@ def _flat_parts(node: torch.fx.Node) -> list[torch.fx.Node]:
         return []
     parts = [part for part in given if isinstance(part, torch.fx.Node) and len(_shape(part)) == 1]
     return parts if len(parts) == len(given) else []
-
-
-def _pair(value: int | tuple[int, ...] | None) -> Pair:
-    if isinstance(value, int):
-        return value, value
-    assert value is not None
-    return int(value[0]), int(value[-1])
-
-
-def _bias(module: Any, size: int) -> torch.Tensor:
-    return torch.zeros(size) if module.bias is None else module.bias.detach().clone()
-
-
-def _conv_padding(module: nn.Conv2d) -> Padding:
-    if module.padding == "same":
-        spans = [d * (k - 1) for d, k in zip(_pair(module.dilation), _pair(module.kernel_size), strict=True)]
-        return spans[0] // 2, spans[0] - spans[0] // 2, spans[1] // 2, spans[1] - spans[1] // 2
-    if isinstance(module.padding, str):
-        return 0, 0, 0, 0
-    vertical, horizontal = _pair(module.padding)
-    return vertical, vertical, horizontal, horizontal
 
 
 def _normalises(module: nn.Module, shape: Shape) -> bool:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from edge.errors import InnervateError
-from quantize.lower import is_same, lower
+from quantize.images import is_same
+from quantize.lower import lower
 from quantize.network import INPUT, Add, Conv, Dense, Network, Pool
 from tests.quant_models import CHANNELS, CLASSES, SHAPE, as_input, networks, windows
 
