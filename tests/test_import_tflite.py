@@ -100,12 +100,22 @@ def test_conversions_at_the_ends_go() -> None:
     assert len(cleaned.notes) >= 2
 
 
-def test_an_open_batch_becomes_one() -> None:
-    original = imported.read("keras_open_batch")
+@pytest.mark.parametrize("folder", ["imported/keras_open_batch", "keras/cnn_open_batch"])
+def test_an_open_batch_becomes_one(folder: str) -> None:
+    """The second file is float at both ends; int8 steps of what it took and gave are the same."""
+    original = (imported.FOLDER.parent / f"{folder}.tflite").read_bytes()
     assert any(tensor.dynamic for tensor in Graph(original).tensors)
     cleaned = clean(original, "m")
-    assert not any(tensor.dynamic for tensor in Graph(cleaned.tflite).tensors)
+    kept = Graph(cleaned.tflite)
+    assert not any(tensor.dynamic for tensor in kept.tensors)
     assert "the batch, which was open, is 1" in cleaned.notes
+    x = imported.random_inputs(cleaned.tflite, 50)
+    fed, given = kept.tensors[kept.inputs[0]], imported.run(cleaned.tflite, x)
+    if Graph(original).tensors[Graph(original).inputs[0]].dtype == "FLOAT32":
+        real = (x.astype(np.float32) - fed.zero_point) * np.float32(fed.scale)
+        np.testing.assert_array_equal((given + 128.0) / 256, imported.run(original, real))
+    else:
+        np.testing.assert_array_equal(given, imported.run(original, x))
 
 
 def test_unused_tensors_and_equal_constants_are_left_out_and_names_stay() -> None:
@@ -155,6 +165,7 @@ def _missing_buffer() -> bytes:
         (_open_time(), r"Dimensions \[1, -1, 4\] are only known at run time.*fixed shapes"),
         (_missing_buffer(), "refers to buffer 2, but there are 2"),
         (imported.read("keras_elu"), "ELU has no int8 form.*operator 4 of 12.*Train with ReLU"),
+        ((imported.FOLDER.parent / "keras/gru_loop.tflite").read_bytes(), "has 3 graphs.*branches or loops"),
         (model((1, WINDOW, CHANNELS + 1)), r"The model takes \[1, 40, 5\].*windows of 40 x 4"),
     ],
 )
