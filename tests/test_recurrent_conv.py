@@ -76,11 +76,10 @@ def test_the_file_computes_what_the_quantized_network_does(context: int) -> None
     theirs = np.array([reference.run(*row) for row in rows])
     ours = np.array([native.run(*row) for row in rows])
     assert np.array_equal(ours, theirs)
-    xnnpack = TfliteEngine(tflite, "xnnpack")  # rounds halves to even, as torch does
     with torch.no_grad():
         probabilities = torch.softmax(form(*given), 1).numpy()
     wanted = np.clip(np.rint(probabilities * 256) - 128, -128, 127)
-    assert np.abs(wanted - np.array([xnnpack.run(*row) for row in rows])).max() <= 1
+    assert np.abs(wanted - theirs).max() <= 1  # the softmax apart nothing differs
     assert len(np.unique(theirs, axis=0)) > 20
 
 
