@@ -80,6 +80,22 @@ class _Network(Graph):
         shape = tuple(self.shape[i] for i in order)
         self.maker.operator("TRANSPOSE", [before, constant], self.output(shape, self.scale, self.zero))
 
+    def widened(self) -> None:
+        """A convolution in 16 bits."""
+        before, shape, scale = self.at, self.shape, f32(self.scale / 64)
+        channels = self.integer(1, 6)
+        wide = self.maker.tensor(shape, scale, int16=True)
+        self.maker.operator("QUANTIZE", [before], wide)
+        size = (channels, 1, 1, shape[-1])
+        weights = self.maker.constant(self.rng.integers(-127, 128, size).astype(np.int8), 0.01)
+        bias = self.maker.constant(self.rng.integers(-(10**6), 10**6, channels), f32(scale * 0.01))
+        total = f32(scale * 2.0 ** self.rng.uniform(-1, 1))
+        summed = self.maker.tensor((*shape[:-1], channels), total, int16=True)
+        options = {"strideH": 1, "strideW": 1, "padding": SAME}
+        self.maker.operator("CONV_2D", [wide, weights, bias], summed, **options)
+        out = self.output((*shape[:-1], channels), f32(total * 64), self.some_zero())
+        self.maker.operator("QUANTIZE", [summed], out)
+
     def attended(self) -> None:
         """Rows of channels weighed by the softmax of their products with one another."""
         before, shape, scale, zero = self.at, self.shape, self.scale, self.zero
@@ -107,6 +123,7 @@ def random_network(seed: int) -> bytes:
         graph.transposed,
         graph.attended,
         graph.pool,
+        graph.widened,
     ]
     for _ in range(graph.integer(3, 7)):
         if prod(graph.shape) < 4000:

@@ -5,54 +5,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-from numpy.random import Generator
 
-from tests.tflite_maker import SAME, Maker
-
-_ACTIVATIONS = [schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU]
-_ACTIVATIONS += [schema.ActivationFunctionType.RELU6, schema.ActivationFunctionType.RELU_N1_TO_1]
-Shape = tuple[int, ...]
-
-
-def f32(x: float) -> float:
-    return float(np.float32(x))
-
-
-class Draw:
-    """Random shapes, scales and values of one operator, which becomes part of a file."""
-
-    def __init__(self, maker: Maker, seed: int) -> None:
-        self.rng: Generator = np.random.default_rng(seed)
-        self.maker = maker
-
-    def shape(self, least: int = 1, most: int = 4, largest: int = 6) -> Shape:
-        return tuple(int(n) for n in self.rng.integers(1, largest + 1, self.integer(least, most)))
-
-    def integer(self, low: int, high: int) -> int:
-        """low .. high, both included."""
-        return int(self.rng.integers(low, high + 1))
-
-    def scale(self, low: float = -9, high: float = -1) -> float:
-        return f32(2.0 ** self.rng.uniform(low, high))
-
-    def zero(self) -> int:
-        return int(self.rng.choice([-128, 127, 0, -1, self.integer(-128, 127)]))
-
-    def activation(self) -> int:
-        return int(self.rng.choice(_ACTIVATIONS, p=[0.5, 0.3, 0.1, 0.1]))
-
-    def values(self, shape: Shape, scale: float, zero: int) -> int:
-        """A constant."""
-        return self.maker.constant(self.rng.integers(-128, 128, shape, np.int8), scale, zero_point=zero)
-
-
-def _reaches(shape: Shape, rng: Generator) -> Shape:
-    """A shape that is repeated to this one: extents of 1, leading ones left out."""
-    reached = [1 if rng.random() < 0.4 else n for n in shape]
-    while len(reached) > 1 and reached[0] == 1 and rng.random() < 0.5:
-        reached = reached[1:]
-    return tuple(reached)
+from tests.random_draw import Draw, Shape, f32, ints, named, reaches
+from tests.random_wide import WIDE
+from tests.tflite_maker import Maker
 
 
 def _pair(d: Draw, scales: tuple[float, float], zeros: tuple[int, int]) -> tuple[list[int], Shape]:
@@ -62,11 +18,11 @@ def _pair(d: Draw, scales: tuple[float, float], zeros: tuple[int, int]) -> tuple
         case 0:
             shapes = [shape, shape]
         case 1:
-            shapes = [shape, _reaches(shape, d.rng)]
+            shapes = [shape, reaches(shape, d.rng)]
         case 2:
-            shapes = [_reaches(shape, d.rng), shape]
+            shapes = [reaches(shape, d.rng), shape]
         case 3:
-            first = _reaches(shape, d.rng)
+            first = reaches(shape, d.rng)
             left = len(shape) - len(first)
             second = tuple(
                 n if i < left or first[i - left] == 1 or d.rng.random() < 0.5 else 1
@@ -172,7 +128,7 @@ def squared_difference(d: Draw) -> int:
 
 def batch_matmul(d: Draw) -> int:
     batches = tuple(int(n) for n in d.rng.integers(1, 4, d.integer(0, 3)))
-    sides = [_reaches(batches, d.rng) if batches and d.rng.random() < 0.3 else batches, batches]
+    sides = [reaches(batches, d.rng) if batches and d.rng.random() < 0.3 else batches, batches]
     if d.rng.random() < 0.5:
         sides.reverse()
     rows, columns, depth = (d.integer(1, 12) for _ in range(3))
@@ -197,10 +153,6 @@ def transpose(d: Draw) -> int:
     return d.maker.operator("TRANSPOSE", [source, constant], target)
 
 
-def _ints(d: Draw, values: Any) -> int:
-    return d.maker.constant(np.array(values, np.int32))
-
-
 def slice_(d: Draw) -> int:
     shape = d.shape(1, 4)
     begin = [d.integer(0, n - 1) for n in shape]
@@ -210,7 +162,7 @@ def slice_(d: Draw) -> int:
         -1 if b + s == n and d.rng.random() < 0.5 else s for n, b, s in zip(shape, begin, size, strict=True)
     ]
     source = d.maker.input(shape, 0.5, 3)
-    return d.maker.operator("SLICE", [source, _ints(d, begin), _ints(d, size)], target)
+    return d.maker.operator("SLICE", [source, ints(d, begin), ints(d, size)], target)
 
 
 def strided_slice(d: Draw) -> int:
@@ -236,7 +188,7 @@ def strided_slice(d: Draw) -> int:
             begin[axis] -= extent
         if end[axis] < extent and d.rng.random() < 0.5:
             end[axis] -= extent
-    parts = [_ints(d, part) for part in (begin, end, step)]
+    parts = [ints(d, part) for part in (begin, end, step)]
     out = d.maker.tensor(sizes, 0.5, 3)
     return d.maker.operator("STRIDED_SLICE", [d.maker.input(shape, 0.5, 3), *parts], out, **masks)
 
@@ -253,7 +205,7 @@ def split(d: Draw) -> int:
     shape[axis] *= count
     source, outputs = d.maker.input(shape, 0.5, 3), _further(d, part, count)
     axis -= len(shape) if d.rng.random() < 0.5 else 0
-    d.maker.operator("SPLIT", [_ints(d, axis), source], *outputs, numSplits=count)
+    d.maker.operator("SPLIT", [ints(d, axis), source], *outputs, numSplits=count)
     return int(d.rng.choice(outputs))
 
 
@@ -289,7 +241,7 @@ def mean(d: Draw) -> int:
     scale, count = d.scale(), prod(shape[i] for i in axes)
     out = f32(scale * count**-0.5 * 2.0 ** d.rng.uniform(-2, 2))
     source = d.maker.input(shape, scale, d.zero())
-    constant = _ints(d, [a - rank if d.rng.random() < 0.3 else a for a in axes])
+    constant = ints(d, [a - rank if d.rng.random() < 0.3 else a for a in axes])
     return d.maker.operator("MEAN", [source, constant], d.maker.tensor(kept, out, d.zero()), keepDims=keep)
 
 
@@ -303,7 +255,7 @@ def reshaped(name: str, d: Draw) -> int:
         d.maker.operator(name, [source], target, squeezeDims=[axis])
     else:
         source, target = d.maker.input(shape, scale, zero), d.maker.tensor(longer, scale, zero)
-        d.maker.operator(name, [source, _ints(d, [axis])], target)
+        d.maker.operator(name, [source, ints(d, [axis])], target)
     final = d.maker.tensor(d.maker.graph.tensors[target].shape, scale, zero)
     return d.maker.operator("RELU", [target], final)
 
@@ -328,131 +280,13 @@ def dense(d: Draw) -> int:
     return d.maker.operator("FULLY_CONNECTED", [source, weights, bias], target, **options)
 
 
-def _widened(d: Draw, shape: Shape) -> tuple[int, float]:
-    """An int8 input in 16 bits, and its scale."""
-    scale = d.scale(-14, -3)
-    source = d.maker.input(shape, f32(scale * 2.0 ** d.rng.uniform(0, 9)), d.zero())
-    return d.maker.operator("QUANTIZE", [source], d.maker.tensor(shape, scale, int16=True)), scale
-
-
-def _narrowed(d: Draw, wide: int, scale: float) -> int:
-    """A 16-bit value in 8 bits: its lowest, its highest, or those between."""
-    shape = d.maker.graph.tensors[wide].shape
-    target = d.maker.tensor(shape, f32(scale * 2.0 ** d.rng.uniform(0, 9)), d.zero())
-    return d.maker.operator("QUANTIZE", [wide], target)
-
-
-def _wide_weights(d: Draw, shape: Shape, axis: int, source_scale: float) -> tuple[list[int], float]:
-    """Weights and int64 biases, and a scale that the outputs about fill."""
-    taps, channels = prod(shape) // shape[axis], shape[axis]
-    count = channels if d.rng.random() < 0.6 else 1
-    scales = [d.scale(-10, -5) for _ in range(count)]
-    data = d.rng.integers(-127, 128, shape).astype(np.int8)
-    if d.rng.random() < 0.1:
-        data[:] = 127
-    typical = 9000 * 74 * taps**0.5
-    bias = d.rng.normal(0, typical, channels).astype(np.int64)
-    constants = [
-        d.maker.constant(data, scales, axis if count > 1 else 0),
-        d.maker.constant(bias, [f32(source_scale * scale) for scale in scales]),
-    ]
-    return constants, f32(source_scale * np.median(scales) * typical / 9000 * 2.0 ** d.rng.uniform(-2, 3))
-
-
-def wide_convolution(name: str, d: Draw) -> int:
-    """CONV_2D or DEPTHWISE_CONV_2D of int16."""
-    shape = (d.integer(1, 2), d.integer(1, 7), d.integer(1, 9), d.integer(1, 5))
-    kernel = [min(d.integer(1, 4), n) for n in shape[1:3]]
-    stride, padding = [d.integer(1, 3) for _ in range(2)], d.integer(0, 1)
-    dilation = [d.integer(1, 2) if (k - 1) * 2 < n else 1 for k, n in zip(kernel, shape[1:3], strict=True)]
-    at, scale = _widened(d, shape)
-    depthwise = name == "DEPTHWISE_CONV_2D"
-    channels = shape[3] * d.integer(1, 2) if depthwise else d.integer(1, 6)
-    weights = (1, *kernel, channels) if depthwise else (channels, *kernel, shape[3])
-    constants, out = _wide_weights(d, weights, 3 if depthwise else 0, scale)
-    sizes = [
-        -(-n // s) if padding == SAME else -(-(n - (k - 1) * r) // s)
-        for n, k, s, r in zip(shape[1:3], kernel, stride, dilation, strict=True)
-    ]
-    target = d.maker.tensor((shape[0], *sizes, channels), out, int16=True)
-    options = {"strideH": stride[0], "strideW": stride[1], "padding": padding}
-    options |= {"dilationHFactor": dilation[0], "dilationWFactor": dilation[1]}
-    options |= {"fusedActivationFunction": d.activation()}
-    options |= {"depthMultiplier": channels // shape[3]} if depthwise else {}
-    return _narrowed(d, d.maker.operator(name, [at, *constants], target, **options), out)
-
-
-def wide_dense(d: Draw) -> int:
-    shape, units = d.shape(2, 3, 9), d.integer(1, 9)
-    at, scale = _widened(d, shape)
-    if d.rng.random() < 0.3:  # scales of powers of two make every other sum an exact half
-        scale = 2.0**-7
-        d.maker.graph.tensors[at].quantization.scale = [scale]
-    constants, out = _wide_weights(d, (units, shape[-1]), 0, scale)
-    target = d.maker.tensor((*shape[:-1], units), out, int16=True)
-    options = {"fusedActivationFunction": d.activation(), "keepNumDims": True}
-    at = d.maker.operator("FULLY_CONNECTED", [at, *constants], target, **options)
-    return _narrowed(d, at, out)
-
-
-def wide_pool(name: str, d: Draw) -> int:
-    """AVERAGE_POOL_2D or MAX_POOL_2D of int16."""
-    shape = (d.integer(1, 2), d.integer(1, 7), d.integer(1, 9), d.integer(1, 5))
-    kernel = [min(d.integer(1, 4), n) for n in shape[1:3]]
-    stride, padding = [d.integer(1, 3) for _ in range(2)], d.integer(0, 1)
-    at, scale = _widened(d, shape)
-    sizes = [
-        -(-n // s) if padding == SAME else -(-(n - k + 1) // s)
-        for n, k, s in zip(shape[1:3], kernel, stride, strict=True)
-    ]
-    target = d.maker.tensor((shape[0], *sizes, shape[3]), scale, int16=True)
-    options = {"strideH": stride[0], "strideW": stride[1], "padding": padding}
-    options |= {"filterHeight": kernel[0], "filterWidth": kernel[1]}
-    options |= {"fusedActivationFunction": d.activation()}
-    return _narrowed(d, d.maker.operator(name, [at], target, **options), scale)
-
-
-def wide_add(d: Draw) -> int:
-    shape = d.shape()
-    other = shape if d.rng.random() < 0.6 else _reaches(shape, d.rng)
-    (first, a), (second, b) = _widened(d, shape), _widened(d, other)
-    out = f32((a + b) * 2.0 ** d.rng.uniform(-2, 1))
-    target = d.maker.tensor(shape, out, int16=True)
-    options = {"fusedActivationFunction": d.activation(), "potScaleInt16": bool(d.rng.random() < 0.5)}
-    return _narrowed(d, d.maker.operator("ADD", [first, second], target, **options), out)
-
-
-def wide_moved(d: Draw) -> int:
-    """PAD, STRIDED_SLICE, TRANSPOSE and RESHAPE of int16."""
-    shape = d.shape(2, 4)
-    at, scale = _widened(d, shape)
-    amounts = d.rng.integers(0, 3, (len(shape), 2)).astype(np.int32)
-    shape = tuple(int(n + a.sum()) for n, a in zip(shape, amounts, strict=True))
-    padded = d.maker.tensor(shape, scale, int16=True)
-    at = d.maker.operator("PAD", [at, d.maker.constant(amounts)], padded)
-    begin = [d.integer(0, n - 1) for n in shape]
-    size = tuple(n - b for n, b in zip(shape, begin, strict=True))
-    parts = [_ints(d, part) for part in (begin, shape, [1] * len(shape))]
-    at = d.maker.operator("STRIDED_SLICE", [at, *parts], d.maker.tensor(size, scale, int16=True))
-    order = [int(i) for i in d.rng.permutation(len(size))]
-    turned = d.maker.tensor(tuple(size[i] for i in order), scale, int16=True)
-    at = d.maker.operator("TRANSPOSE", [at, _ints(d, order)], turned)
-    flat = d.maker.tensor((prod(size),), scale, int16=True)
-    at = d.maker.operator("RESHAPE", [at, _ints(d, [prod(size)])], flat, newShape=[prod(size)])
-    return _narrowed(d, at, scale)
-
-
-def _named(function: Callable[[str, Draw], int], name: str) -> Callable[[Draw], int]:
-    return lambda draw: function(name, draw)
-
-
 _UNARY = ("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "HARD_SWISH", "QUANTIZE")
 OPERATORS: dict[str, Callable[[Draw], int]] = {
-    **{name: _named(pair, name) for name in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")},
-    **{name: _named(squashing, name) for name in ("LOGISTIC", "TANH")},
-    **{name: _named(unary, name) for name in _UNARY},
-    **{name: _named(pad, name) for name in ("PAD", "PADV2")},
-    **{name: _named(reshaped, name) for name in ("EXPAND_DIMS", "SQUEEZE")},
+    **{name: named(pair, name) for name in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")},
+    **{name: named(squashing, name) for name in ("LOGISTIC", "TANH")},
+    **{name: named(unary, name) for name in _UNARY},
+    **{name: named(pad, name) for name in ("PAD", "PADV2")},
+    **{name: named(reshaped, name) for name in ("EXPAND_DIMS", "SQUEEZE")},
     "BATCH_MATMUL": batch_matmul,
     "CONCATENATION": concatenation,
     "FULLY_CONNECTED": dense,
@@ -466,13 +300,7 @@ OPERATORS: dict[str, Callable[[Draw], int]] = {
     "STRIDED_SLICE": strided_slice,
     "TRANSPOSE": transpose,
     "UNPACK": unpack,
-    "WIDE_ADD": wide_add,
-    "WIDE_AVERAGE": _named(wide_pool, "AVERAGE_POOL_2D"),
-    "WIDE_CONV": _named(wide_convolution, "CONV_2D"),
-    "WIDE_DENSE": wide_dense,
-    "WIDE_DEPTHWISE": _named(wide_convolution, "DEPTHWISE_CONV_2D"),
-    "WIDE_MAX": _named(wide_pool, "MAX_POOL_2D"),
-    "WIDE_MOVED": wide_moved,
+    **WIDE,
 }
 """Operator, what adds one to a file and returns its output; WIDE: between QUANTIZEs to int16 and back."""
 

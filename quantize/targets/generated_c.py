@@ -82,7 +82,9 @@ def _arrays(value: Value) -> dict[tuple[str, bytes], int]:
 
 def _constant_bytes(program: Program) -> int:
     """Bytes of all arrays; equal ones are written once."""
-    return sum(_arrays({str(i): step.parameters for i, step in enumerate(program.steps)}).values())
+    arrays = _arrays({str(i): step.parameters for i, step in enumerate(program.steps)})
+    operands = (program.model.tensors[i].data for step in program.steps for i in step.inputs)
+    return sum((arrays | _arrays({str(id(data)): data for data in operands if data is not None})).values())
 
 
 def _with_memory(model: Model, report: TargetReport, family: Family) -> TargetReport:
