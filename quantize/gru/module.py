@@ -14,7 +14,7 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
 from quantize.gru.network import StepwiseNetwork
-from quantize.lstm.rounding import straight_through, twice_rounded
+from quantize.lstm.rounding import half_away, straight_through, twice_rounded
 from quantize.network import Dense
 from quantize.quantizers import INPUT_SCALE, PERCENTILE, activation, weighted
 
@@ -63,7 +63,7 @@ class QuantGru(nn.Module):
         Args:
             x: features [N, features].
             h: states [N, units].
-            constants: weight and bias of each kernel.
+            constants: of each kernel, as `constants` gives them.
             quantized: round and saturate; else all is computed in float.
         """
         both = torch.cat([x, h], dim=1)
@@ -83,7 +83,7 @@ class QuantGru(nn.Module):
             exact = gate * (values[factor].value if quantized else values[factor])
             return keep(name, self._product(name, gate, values[factor], exact) if quantized else exact)
 
-        sums = {name: keep(name, F.linear(sources[name], *constants[name])) for name in KERNELS}
+        sums = {name: keep(name, self._sum(name, sources[name], *constants[name])) for name in KERNELS}
         r, z = (fixed(torch.sigmoid(sums[gate]), SIGMOID_SCALE, 0, 255) for gate in GATES)
         argument = keep("sum", sums["candidate"] + product("gated", r, "recurrent"))
         n = fixed(torch.tanh(argument), INPUT_SCALE, -128, 127)
@@ -91,6 +91,24 @@ class QuantGru(nn.Module):
         share = product("share", z, "difference")
         values["state"] = fixed(n + share, INPUT_SCALE, -128, 127)
         return values
+
+    def _sum(
+        self,
+        name: str,
+        source: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        scales: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Sum of a kernel; with scales on the very steps of TFLite's kernel, which float32 may just miss."""
+        total = F.linear(source, weight, bias)
+        if scales is None:
+            return total
+        quantizers: Any = self.activations
+        step = quantizers[name].act_quant.scale().double()
+        steps = half_away(torch.round(total.double() / scales) * (scales / step))
+        exact: torch.Tensor = (steps * step).to(total.dtype)
+        return exact
 
     def _product(
         self, name: str, gate: torch.Tensor, factor: IntQuantTensor, exact: torch.Tensor
@@ -103,14 +121,19 @@ class QuantGru(nn.Module):
         return straight_through(exact, (twice_rounded(integers.detach(), multiplier) * scale).to(exact.dtype))
 
     def constants(self, source: Any) -> dict[str, Any]:
-        """Weight and bias of each kernel, quantized for a quantized source."""
+        """Weight, bias and scales of the sums of each kernel, quantized for a quantized source.
+
+        There are scales for sums that are to be exact: not in training, where the quantizer's own rounding
+        will do.
+        """
         kernels: Any = self.kernels
         if not isinstance(source, IntQuantTensor):
-            return {name: (kernel.weight, kernel.bias) for name, kernel in kernels.items()}
+            return {name: (kernel.weight, kernel.bias, None) for name, kernel in kernels.items()}
         quantized = {}
         for name, kernel in kernels.items():
             weight = kernel.quant_weight()
-            quantized[name] = weight.value, kernel.bias_quant(kernel.bias, source, weight).value
+            scales = None if self.training else weight.scale.reshape(-1).double() * source.scale.double()
+            quantized[name] = weight.value, kernel.bias_quant(kernel.bias, source, weight).value, scales
         return quantized
 
 

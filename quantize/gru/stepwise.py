@@ -8,6 +8,7 @@ from torch import nn
 
 from quantize.gru.module import QuantGru, dense
 from quantize.gru.network import StepwiseNetwork
+from quantize.kernel_rounding import weighted_sum
 from quantize.network import Conv, Dense
 from quantize.qat import QuantNetwork
 from quantize.quantizers import CONTEXT_SCALE, PERCENTILE, activation, input_activation, plain
@@ -77,9 +78,16 @@ class QuantStepwise(nn.Module):
         Where there is context, what is made of the state, the quantized context and what is made of it come
         before.
         """
-        said = self.head_activation(self.head(state))
+        said = self._dense(state, self.head, self.head_activation)
         if not self.network.context:
             return (said,)
         known = self.context_quant(context)
-        beside = self.context_activation(self.context_head(known))
+        beside = self._dense(known, self.context_head, self.context_activation)
         return said, known, beside, self.sum_activation(plain(said) + plain(beside))
+
+    def _dense(self, source: Any, module: nn.Module, quantizer: nn.Module) -> Any:
+        """Output of a dense layer, but in training on the very steps of TFLite's kernel."""
+        total = module(source)
+        if not self.training and isinstance(source, IntQuantTensor):
+            total = weighted_sum(plain(total), source, module, quantizer, twice=False)
+        return quantizer(total)
