@@ -100,7 +100,8 @@ class _Network(Graph):
         """Rows of channels weighed by the softmax of their products with one another."""
         before, shape, scale, zero = self.at, self.shape, self.scale, self.zero
         rows, depth = shape[-2:]
-        scores = self.maker.tensor((*shape[:-1], rows), f32(scale**2 * 74 * depth**0.5), self.some_zero())
+        total = max(f32(scale**2 * 74 * depth**0.5), 2.0**-12)
+        scores = self.maker.tensor((*shape[:-1], rows), total, self.some_zero())
         weights = self.maker.tensor((*shape[:-1], rows), 1 / 256, -128)
         self.maker.operator("BATCH_MATMUL", [before, before], scores, adjX=False, adjY=True)
         self.maker.operator("SOFTMAX", [scores], weights, beta=1.0)
