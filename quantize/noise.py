@@ -9,7 +9,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import torch
@@ -22,6 +22,9 @@ from quantize.network import CONTEXT, INPUT
 from quantize.qat import QuantNetwork
 from quantize.quantizers import plain, with_value
 from train.models._stepwise import chunks, saturated
+
+NO_SIGNAL: Final = 1e-20
+"""Ratio where there is error but no signal: -200 dB."""
 
 
 class LayerNoise(msgspec.Struct, frozen=True):
@@ -117,7 +120,7 @@ def _ratio_db(exact: torch.Tensor, rounded: torch.Tensor) -> float | None:
     signal = float(exact.double().square().sum())
     if not error:
         return None
-    return 10 * math.log10(signal / error) if signal else -math.inf
+    return 10 * math.log10(max(signal, NO_SIGNAL * error) / error)
 
 
 def _inputs(model: Any, windows: torch.Tensor, context: torch.Tensor | None) -> dict[int, Any]:

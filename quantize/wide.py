@@ -34,11 +34,7 @@ def wide_values(network: Network, names: Collection[str]) -> frozenset[int]:
 
 def wide_layers(network: Network) -> tuple[str, ...]:
     """Paths of the layers of which the input or the output can have 16 bits."""
-    return tuple(
-        layer.name
-        for index, layer in enumerate(network.layers)
-        if isinstance(layer, Conv | Dense | Add) and _values(network, index)
-    )
+    return tuple(layer.name for index, layer in enumerate(network.layers) if _values(network, index))
 
 
 def is_wide(network: Network, wide: frozenset[int], index: int) -> bool:

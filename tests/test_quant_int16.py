@@ -1,12 +1,14 @@
 """16-bit activations of chosen layers, against TFLite's reference kernels and TensorFlow Lite Micro."""
 
+from importlib.metadata import version
+
 import numpy as np
 import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 
 from edge.engines import Engine
-from edge.engines.tflite import TfliteEngine
+from edge.engines.tflite import TfliteEngine, runtimes
 from edge.errors import InnervateError
 from quantize import forms
 from quantize.calibrate import calibrate
@@ -15,6 +17,7 @@ from quantize.forms import lower, read_graph
 from quantize.network import Network
 from quantize.qat import QuantNetwork
 from quantize.recipe import Recipe, prepare, worst_layer
+from quantize.targets import check
 from quantize.tflite_writer import write
 from quantize.tflm_engine import TflmEngine
 from quantize.verify import run_all, softmax, to_int8
@@ -115,6 +118,17 @@ def test_widening_is_exact() -> None:
             assert output.scale == source.scale
 
 
+def test_the_target_check_knows_which_runtime_takes_it() -> None:
+    tflite = write(read_graph(form_of("plain", ("3",))))
+    report = check(tflite, "raspberry-pi")
+    assert report.fits
+    assert any("tflite-runtime 2.14.0 does not widen int8 to int16" in note for note in report.notes)
+    if "tflite_runtime" in runtimes() and version("tflite-runtime") == "2.14.0":
+        with pytest.raises(InnervateError, match="the runtime refuses the model"):
+            TfliteEngine(tflite, "reference", "tflite_runtime")
+    assert not check(tflite, "edgetpu").fits
+
+
 def test_it_learns() -> None:
     form, x = form_of("plain", ("3", "9")), windows(400, seed=9)
     with torch.no_grad():
@@ -135,7 +149,7 @@ def test_the_worst_is_one_that_can() -> None:
 
 
 def test_layers_that_cannot_are_refused_with_those_that_can() -> None:
-    with pytest.raises(InnervateError, match=r"16-bit activations \(7\)\. Choose from 0, 3, 9, 11"):
+    with pytest.raises(InnervateError, match=r"16-bit activations \(7\)\. Choose from 0, 3, 6, 9, 11"):
         forms.quantized(network("plain"), int16=("7",))
     torch.manual_seed(0)
     gru = lower(build("gru", 4, 60, 3, {}).eval(), SHAPE)

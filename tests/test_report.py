@@ -42,6 +42,7 @@ from innervate.report.data import MISSING, NO_DECISION
 from innervate.report.figures import envelope
 from innervate.report.html import render
 from innervate.report.wording import clean, milliseconds, number, percent, shorten, size, verdict
+from quantize.noise import LayerNoise, Noise
 from train.filter_response import Bound, PathResponse, SegmentResponse
 
 HOST, EMULATED, DEVICE = Measured.HOST, Measured.EMULATED, Measured.DEVICE
@@ -180,6 +181,14 @@ def full() -> Report:
             ParityRow("window", "qemu:netduinoplus2", EMULATED, 4345, 0),
             ParityRow("filter", "host:", HOST, 8000, 0),
         ],
+        noise=Noise(
+            512,
+            (
+                LayerNoise("conv1", 38.2, 51.0),
+                LayerNoise("pool", 38.0, None),
+                LayerNoise("dense", 35.1, 41.7),
+            ),
+        ),
         training=Training(
             np.arange(1, 5),
             np.array([1.0, 0.5, 0.3, 0.2]),
@@ -209,6 +218,7 @@ SECTIONS = {
     "filter_response": "Which frequencies pass?",
     "engines": "Do the engines agree?",
     "sizes": "What does it cost?",
+    "noise": "Which layer does quantization cost most?",
     "training": "How did training go?",
     "notes": "Limits and notes",
 }
@@ -245,6 +255,7 @@ def test_empty_parts_leave_no_section() -> None:
         sizes=Sizes([]),
         delay=Delay([]),
         engines=Engines("", 0, []),
+        noise=Noise(0, ()),
         training=Training(nothing.astype(int), nothing, nothing),
         timeline=Timeline(LABELS, nothing, nothing.astype(int), nothing.astype(int)),
     )
@@ -272,9 +283,9 @@ def test_ids_are_unique_and_references_resolve(page: Page, page_text: str) -> No
 
 def test_pictures_have_alternative_texts_and_tables_captions(page: Page) -> None:
     pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(pictures) == 2 * 7
+    assert len(pictures) == 2 * 8
     assert all(a.get("role") == "img" and len(a.get("aria-label") or "") > 20 for a in pictures)
-    assert sorted(str(a["class"]) for a in pictures) == ["narrow"] * 7 + ["wide"] * 7
+    assert sorted(str(a["class"]) for a in pictures) == ["narrow"] * 8 + ["wide"] * 8
     assert all(caption.strip() for caption in page.captions)
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
     assert ("html", {"lang": "en"}) in page.tags

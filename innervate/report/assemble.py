@@ -152,6 +152,7 @@ def write_chain_report(run: Run, result: QuantizeResult, evidence: DeviceEvidenc
                 for row in result.table
             ],
         ),
+        noise=result.noise,
         parity=parity,
         training=_training(run),
         timeline=_timeline(run, replay, measured),

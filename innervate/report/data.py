@@ -15,6 +15,7 @@ import numpy.typing as npt
 from train.filter_response import PathResponse
 
 if TYPE_CHECKING:  # it brings torch
+    from quantize.noise import Noise
     from quantize.pruning.sensitivity import Sensitivity
 
 Counts = npt.NDArray[np.integer[Any]]
@@ -410,5 +411,6 @@ class Report:
     training: Training | None = None
     timeline: Timeline | None = None
     sensitivity: "Sensitivity | None" = None
+    noise: "Noise | None" = None
     failures: Sequence[str] = ()
     notes: Sequence[str] = ()

@@ -112,6 +112,8 @@ def _pictures(report: Report) -> dict[str, Markup]:
         found["training"] = figures.training(report.training)
     if report.timeline is not None and report.timeline.time_s.size:
         found["timeline"] = figures.timeline(report.timeline)
+    if report.noise is not None and report.noise.layers:
+        found["noise"] = layer_figures.noise(report.noise)
     if report.sensitivity is not None and report.sensitivity.layers:
         found["sensitivity"] = layer_figures.sensitivity(report.sensitivity)
     return found

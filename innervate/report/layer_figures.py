@@ -1,8 +1,9 @@
-"""Pictures of a network's layers: what each can spare."""
+"""Pictures of a network's layers: what each can spare, and what its integers cost."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,10 +14,13 @@ from innervate.report.svg import COLOUR, figure
 from innervate.report.wording import shorten
 
 if TYPE_CHECKING:  # they bring torch
+    from quantize.noise import Noise
     from quantize.pruning.sensitivity import LayerSensitivity, Sensitivity
 
 PANEL: Final = 190
 """Pixels of a layer's panel, downwards."""
+BARS: Final = 38
+"""Pixels of a layer's pair of bars, downwards."""
 
 
 def sensitivity(found: "Sensitivity") -> Markup:
@@ -38,6 +42,40 @@ def sensitivity(found: "Sensitivity") -> Markup:
 
     alt = "Accuracy over the share of each layer that is removed: " + "; ".join(_told(found.layers))
     return both_sizes("sensitivity", alt, draw)
+
+
+def noise(found: "Noise") -> Markup:
+    """Draw the ratios of signal to quantization noise, a pair of bars a layer, in the order they run."""
+    layers = found.layers
+    rows = np.arange(len(layers))
+    series = (
+        (-0.19, [one.alone_db for one in layers], "series1", "", "at the logits, this layer alone"),
+        (0.19, [one.output_db for one in layers], "series2", "////", "at its output, all before it too"),
+    )
+
+    def draw(wide: bool) -> Figure:
+        drawn = figure(WIDE if wide else NARROW, 100 + BARS * len(layers))
+        axis = drawn.subplots()
+        for offset, values, role, hatch, label in series:
+            widths = [np.nan if value is None else value for value in values]
+            axis.barh(
+                rows + offset, widths, 0.34, label=label, hatch=hatch, linewidth=1.2, zorder=3,
+                edgecolor=COLOUR[role], facecolor="none" if hatch else COLOUR[role],
+            )  # fmt: skip
+            for row, value in zip(rows, values, strict=True):
+                said = " exact" if value is None else f" {value:.0f}"
+                axis.text(max(value or 0.0, 0.0), row + offset, said, va="center", fontsize=9)
+        axis.set_yticks(rows, [shorten(one.layer, 30 if wide else 14) for one in layers])
+        axis.invert_yaxis()
+        axis.margins(x=0.08)
+        axis.set_xlabel("dB")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -70 / (100 + BARS * len(layers))))
+        return drawn
+
+    worst = found.ranked[0]
+    told = "nothing" if worst.alone_db is None else f"{worst.layer} most, {worst.alone_db:.0f} dB"
+    alt = f"Signal to quantization noise of {len(layers)} layers; to the logits costs {told}."
+    return both_sizes("noise", alt, draw)
 
 
 def _panel(axis: Axes, layer: "LayerSensitivity", whole: float) -> None:

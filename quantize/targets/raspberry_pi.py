@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from quantize.targets.litert import LITERT, NO_INT8, RUNTIMES, VERSIONS, XNNPACK
+from quantize.targets.litert import LITERT, NO_INT8, RUNTIMES, TFLITE_RUNTIME, VERSIONS, XNNPACK
 from quantize.targets.report import TargetReport
 from quantize.targets.rule import Misfit, Site, rule
 from quantize.targets.rules import INT8_RULES, int8_ends, not_sparse, only_batch_open
@@ -18,6 +18,9 @@ def _lack(site: Site, runtime: str) -> str:
         return f"{runtime} {have}, this is version {site.operator.version}"
     if site.name in NO_INT8[runtime] and any(tensor.dtype == "INT8" for tensor in site.computed):
         return f"{runtime} has no int8 kernel of it"
+    types = tuple(tensor.dtype for tensor in (*site.given[:1], *site.outputs[:1]))
+    if runtime == TFLITE_RUNTIME and site.name == "QUANTIZE" and types == ("INT8", "INT16"):
+        return f"{runtime} does not widen int8 to int16"
     return ""
 
 
