@@ -7,11 +7,17 @@ import numpy as np
 from tests.random_graphs import Graph, f32
 from tests.tflite_maker import SAME
 
+_LEAST_SCALE = 2.0**-14
+
 
 class _Network(Graph):
     """A chain over NHWC, as of `random_graphs`, with branches, gates, moves and attention."""
 
     branch_scale = 0.0
+
+    def output(self, shape: tuple[int, ...], scale: float, zero: int) -> int:
+        """Scales stay above a floor, however often they are squared."""
+        return super().output(shape, max(scale, _LEAST_SCALE), zero)
 
     def branch(self) -> int:
         """A pointwise convolution of this, which stays where it is; the branch's tensor."""
@@ -100,7 +106,7 @@ class _Network(Graph):
         """Rows of channels weighed by the softmax of their products with one another."""
         before, shape, scale, zero = self.at, self.shape, self.scale, self.zero
         rows, depth = shape[-2:]
-        total = max(f32(scale**2 * 74 * depth**0.5), 2.0**-12)
+        total = max(f32(scale**2 * 74 * depth**0.5), _LEAST_SCALE)
         scores = self.maker.tensor((*shape[:-1], rows), total, self.some_zero())
         weights = self.maker.tensor((*shape[:-1], rows), 1 / 256, -128)
         self.maker.operator("BATCH_MATMUL", [before, before], scores, adjX=False, adjY=True)
