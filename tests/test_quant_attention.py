@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from edge.errors import InnervateError
 from quantize.attention.module import QuantAttention
 from quantize.attention.softmax import softmax
 from quantize.distil import distil
 from quantize.extract import read_graph
 from quantize.graph import QuantGraph, QuantLayer, Tensor
+from quantize.lower import lower
 from quantize.qat import QuantNetwork
 from quantize.tflite_writer import write
 from tests.attention_models import CHANNELS, CLASSES, SHAPE, Bare, block, quantized, signals
@@ -209,3 +211,21 @@ def test_transformers_take_context() -> None:
     torch.manual_seed(2)
     model = build("transformer", CHANNELS, 50, CLASSES, {"blocks": 1}, context=2)
     assert model(torch.zeros(3, *SHAPE), torch.zeros(3, 2)).shape == (3, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"heads": 5}, "5 heads do not divide a width of 32"),
+        ({"patch": 51}, "a window of 50 samples is shorter than a patch of 51"),
+    ],
+)
+def test_transformers_that_cannot_be_are_a_sentence(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(InnervateError, match=message):
+        build("transformer", CHANNELS, 50, CLASSES, params)
+
+
+@pytest.mark.parametrize(("window", "tokens"), [(50, 24), (1024, 23), (10, 9)])
+def test_a_window_is_cut_into_about_as_many_tokens_as_asked_for(window: int, tokens: int) -> None:
+    network = lower(build("transformer", CHANNELS, window, CLASSES, {}), (CHANNELS, 1, window))
+    assert network.layers[0].shape == (32, 1, tokens)
