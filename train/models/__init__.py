@@ -6,8 +6,8 @@ classes]``; where `context` is not zero it takes as many values of context too, 
 recurrent network is a `Recurrent`, and its module says ``RECURRENT = True``.
 
 It is made of layers that the quantizer knows: Conv2d of height 1, BatchNorm2d, ReLU, AvgPool2d, MaxPool2d,
-AdaptiveAvgPool2d(1), ZeroPad2d before a Conv2d, LSTM, Flatten, Linear, Dropout, and sums of two; and
-torch.fx can trace it. GRUs are built by `Stepwise`.
+AdaptiveAvgPool2d(1), ZeroPad2d before a Conv2d, LSTM, MultiheadAttention, Flatten, Linear, Dropout, and sums
+of two; and torch.fx can trace it. GRUs are built by `Stepwise`.
 """
 
 import importlib
