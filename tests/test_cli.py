@@ -101,9 +101,7 @@ def test_missing_package_names_the_extra(
     innervate: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "brevitas", None)
-    for name in [
-        name for name in sys.modules if name.startswith(("quantize.convert", "brevitas", "quantize.qat"))
-    ]:
+    for name in [name for name in sys.modules if name.startswith(("quantize.", "brevitas"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "brevitas", None)
     sentence(innervate("quantize", tmp_path, "--out", tmp_path / "x.nrv"), "innervate[host]")
