@@ -211,7 +211,8 @@ def test_random_graphs_give_the_same_bits(data: st.DataObject) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=5000, deadline=None)
+@pytest.mark.timeout(1800)
+@settings(max_examples=3000, deadline=None)
 @given(st.data())
 def test_many_random_graphs_give_the_same_bits(data: st.DataObject) -> None:
     _check_random_graph(data)

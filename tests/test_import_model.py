@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from edge.bundle import Bundle
 from edge.errors import InnervateError
+from edge.model_file import read_io
 from innervate.cli import app
 from quantize.importing.calibration import read_windows
 from quantize.importing.converter import PYTHON, python_with_tensorflow
@@ -66,6 +67,7 @@ def test_inspect_shows_a_table_of_an_imported_file(tmp_path: Path) -> None:
         (["m.tflite", "--out", "x.bin"], "neither bundle nor model"),
         (["none.tflite", "--out", "x.tflite"], "no such model"),
         (["m.tflite", "--like", "m.tflite", "--out", "x.nrv"], "Neither a run nor a bundle"),
+        (["m.tflite", "--step", "-1", "--out", "x.tflite"], "step of -1.0 is no scale"),
         (["m.keras", "--out", "x.tflite"], "Windows are needed.*--calibrate"),
     ],
 )
@@ -233,6 +235,10 @@ models = {
     "lstm": [L.Conv1D(8, 5, strides=2, activation="relu"), L.LSTM(6), L.Dense(classes, activation="softmax")],
     "gru": [L.AveragePooling1D(4), L.GRU(6), L.Dense(classes, activation="softmax")],
 }
+window, context = tf.keras.Input((rows, columns), name="eeg"), tf.keras.Input((2,), name="context")
+both = L.Concatenate()([L.GlobalAveragePooling1D()(L.Conv1D(8, 5, activation="relu")(window)), context])
+given = L.Dense(classes, activation="softmax")(both)
+tf.keras.Model([window, context], given).save(f"{folder}/context.keras")
 for name, layers in models.items():
     model = tf.keras.Sequential([tf.keras.Input((rows, columns)), *layers])
     model.save(f"{folder}/{name}.keras")
@@ -254,3 +260,13 @@ def test_keras_models_and_a_saved_model_become_bundles(tmp_path: Path, like: Pat
         assert made.compared == len(bundle.golden.windows)
         assert made.agreement is not None
         assert made.agreement >= 0.8, source  # an untrained network is undecided everywhere
+    rng = np.random.default_rng(0)
+    eeg = rng.normal(size=(50, WINDOW, CHANNELS)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", eeg=eeg, context=rng.normal(size=(50, 2)).astype(np.float32))
+    out = tmp_path / "context.tflite"
+    made = import_model(tmp_path / "context.keras", out, calibrate=tmp_path / "x.npz")
+    io = read_io(out.read_bytes())
+    assert (io.chunk, io.channels, io.context) == (WINDOW, CHANNELS, 2)
+    assert (io.context_scale, io.context_zero_point) == (1 / 32, 0)
+    assert made.agreement is not None
+    assert made.agreement >= 0.8

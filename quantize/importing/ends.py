@@ -201,11 +201,16 @@ def end_in_probabilities(graph: Graph) -> list[str]:
     return ["SOFTMAX at the output: the model gave no probabilities (int8 steps of 1/256)"]
 
 
-def name_ends(graph: Graph) -> None:
-    """Name the ends as the rest of Innervate knows them; `context` and states keep their names."""
-    graph.rename(graph.inputs[0], WINDOW)
-    graph.rename(graph.outputs[0], PROBABILITIES)
-    for index in graph.inputs[1:]:
-        bare = graph.tensors[index].name.removeprefix("serving_default_").removesuffix(":0")
+def name_context(graph: Graph) -> None:
+    """Name the context as the rest of Innervate does, and let it stand behind the window."""
+    for index in graph.inputs:
+        bare = graph.tensors[index].name.removeprefix("serving_default_").partition(":")[0]
         if bare == CONTEXT:
             graph.rename(index, CONTEXT)
+    graph.inputs.sort(key=lambda index: graph.tensors[index].name == CONTEXT)
+
+
+def name_ends(graph: Graph) -> None:
+    """Name window and probabilities as the rest of Innervate knows them; states keep their names."""
+    graph.rename(graph.inputs[0], WINDOW)
+    graph.rename(graph.outputs[0], PROBABILITIES)

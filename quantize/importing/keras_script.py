@@ -99,7 +99,9 @@ def _convert(request: dict[str, Any], out: Path) -> dict[str, Any]:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    converter.representative_dataset = lambda: iter(rows)
+    # The calibrator takes inputs in order of their names.
+    order = sorted(range(len(labels)), key=lambda i: str(labels[i]))
+    converter.representative_dataset = lambda: ([row[i] for i in order] for row in rows)
     (out / "model.tflite").write_bytes(converter.convert())
     outputs = [np.asarray(function(*map(tf.constant, row))).reshape(-1) for row in rows[:COMPARED]]
     np.save(out / "float.npy", np.array(outputs, np.float32))

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ def import_model(
             str(out),
             "Name a run or bundle that has them with --like, or write a .tflite file",
         )
+    if not (isfinite(step) and step > 0):
+        raise InnervateError(f"A step of {step} is no scale", "--step", "Give a number above zero")
     if not source.exists():
         raise InnervateError(
             "There is no such model", str(source), "Give a .keras or .tflite file or a folder"

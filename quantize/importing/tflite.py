@@ -11,6 +11,7 @@ from quantize.importing.ends import (
     end_in_probabilities,
     fit_window,
     fix_batch,
+    name_context,
     name_ends,
     strip_conversions,
     trim_input,
@@ -68,6 +69,7 @@ def _changed(graph: Graph, path: SignalPath | None, step: float) -> list[str]:
     """Clean a graph up; what was done."""
     notes = fix_batch(graph) + strip_conversions(graph)
     check_int8(graph)
+    name_context(graph)
     if path is not None:
         rows, columns = path.model_shape
         if len(graph.outputs) > 1:  # with a state: its input is a part of the window, which the bundle checks
