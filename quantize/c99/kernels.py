@@ -44,7 +44,7 @@ class Target:
 _WINDOWED = ("kernels/nrv_window.h", "kernels/nrv_clamp.h", "fixed.h")
 _FLAT = ("kernels/nrv_clamp.h", "fixed.h")
 _WIDE_WINDOWED = ("kernels/nrv_clamp16.h", "kernels/nrv_window.h")
-_PAIRS = ("kernels/nrv_pairs.h", *_FLAT)
+_PAIRS = ("kernels/nrv_pairs.h", "kernels/nrv_down.h", *_FLAT)
 _DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
 _DSP_COLUMN = ("kernels/nrv_dsp_column.h", *_DSP)
 _DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", "kernels/nrv_dsp_four.h", *_DSP_COLUMN)

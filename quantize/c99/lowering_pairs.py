@@ -4,6 +4,7 @@ from math import prod
 from typing import cast
 
 from quantize.c99 import arithmetic
+from quantize.c99.arithmetic import Multiplier
 from quantize.c99.context import Context
 from quantize.c99.program import Step, Value
 from quantize.tflite_model import Activation, AddOptions, FusedOptions, MatmulOptions
@@ -57,10 +58,17 @@ def _ends(c: Context) -> dict[str, Value]:
     return {"output_zero": c.output.zero_point, "act_min": low, "act_max": high}
 
 
+def below_one(c: Context, multipliers: tuple[Multiplier, ...]) -> tuple[Multiplier, ...]:
+    """Return multipliers that need no shift to the left, as the reference kernels demand."""
+    if any(m.shift > 0 for m in multipliers):
+        raise c.unfit("The inputs' scales are too large for the output's")
+    return multipliers
+
+
 def lower_add(c: Context) -> Step:
     """Return an ADD or SUB as a step."""
     first, second = c.inputs
-    to_common = arithmetic.add_multipliers(first, second, c.output)
+    to_common = below_one(c, arithmetic.add_multipliers(first, second, c.output))
     return _pair(
         c,
         "add",
@@ -102,7 +110,7 @@ def lower_extremum(c: Context) -> Step:
 def lower_squared_difference(c: Context) -> Step:
     """Return a SQUARED_DIFFERENCE as a step."""
     first, second = c.inputs
-    to_common = arithmetic.squared_difference_multipliers(first, second, c.output)
+    to_common = below_one(c, arithmetic.squared_difference_multipliers(first, second, c.output))
     return _pair(
         c,
         "squared_difference",

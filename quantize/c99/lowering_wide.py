@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quantize.c99 import arithmetic
 from quantize.c99.context import INT32_MAX, Context
-from quantize.c99.lowering_pairs import walk
+from quantize.c99.lowering_pairs import below_one, walk
 from quantize.c99.program import Step, Value
 from quantize.c99.windows import window
 from quantize.tflite_model import AddOptions, ConvOptions, DenseOptions, PoolOptions
@@ -145,7 +145,7 @@ def _pool(c: Context) -> Step:
 def _add(c: Context) -> Step:
     first, second = c.inputs
     assert isinstance(c.operator.options, AddOptions)
-    to_common = arithmetic.add_multipliers(first, second, c.output)
+    to_common = below_one(c, arithmetic.add_multipliers(first, second, c.output))
     return Step(
         c.operator,
         "add16",

@@ -1,7 +1,7 @@
 #include "nrv_squared_difference.h"
 
 #include "nrv_clamp.h"
-#include "fixed.h"
+#include "nrv_down.h"
 
 /* Both inputs are brought to a common scale with 7 more bits, so that the square fits. */
 enum { HEADROOM = 1 << 7 };
@@ -14,10 +14,10 @@ void nrv_squared_difference(const nrv_squared_difference_t *p, const int8_t *fir
         const int8_t *x = first + nrv_pairs_at(w, w->first_step, row);
         const int8_t *y = second + nrv_pairs_at(w, w->second_step, row);
         for (int32_t i = 0; i < w->extent[3]; i++, x += w->first_step[3], y += w->second_step[3]) {
-            const int32_t a = nrv_requantize((*x - p->zero[0]) * HEADROOM, p->multiplier[0], p->shift[0]);
-            const int32_t b = nrv_requantize((*y - p->zero[1]) * HEADROOM, p->multiplier[1], p->shift[1]);
+            const int32_t a = nrv_requantize_down((*x - p->zero[0]) * HEADROOM, p->multiplier[0], p->shift[0]);
+            const int32_t b = nrv_requantize_down((*y - p->zero[1]) * HEADROOM, p->multiplier[1], p->shift[1]);
             const int32_t square = (a - b) * (a - b);
-            const int32_t value = nrv_requantize(square, p->output_multiplier, p->output_shift) + p->output_zero;
+            const int32_t value = nrv_requantize_down(square, p->output_multiplier, p->output_shift) + p->output_zero;
             *output++ = nrv_clamp8(value, INT8_MIN, INT8_MAX);
         }
     }
