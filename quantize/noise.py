@@ -83,13 +83,14 @@ def measure_noise(
     with torch.no_grad(), in_float(trained), in_float(unrounded):
         wanted = _values(_stages(trained), _inputs(trained, windows, context))
         stages, exact = _stages(quantized), _stages(unrounded)
+        free_stages = _stages(quantized, kernels=False)  # of inputs that are not rounded
         rounded = _values(stages, _inputs(quantized, windows, context))
         free = _values(exact, _inputs(unrounded, windows, context))
         layers = []
         for index, stage in enumerate(stages):
             # In the layer's own inputs there is no rounding yet, they only have a scale.
             sources = [with_value(rounded[source], free[source]) for source in stage.inputs]
-            alone = _values(exact, free, index, plain(stage.run(sources)))
+            alone = _values(exact, free, index, plain(free_stages[index].run(sources)))
             layers.append(
                 LayerNoise(
                     stage.name,
@@ -135,24 +136,26 @@ def _inputs(model: Any, windows: torch.Tensor, context: torch.Tensor | None) -> 
     return values
 
 
-def _stages(model: Any) -> list[_Stage]:
+def _stages(model: Any, kernels: bool = True) -> list[_Stage]:
     """The layers of a quantized form as functions of each other's values."""
     if isinstance(model, QuantNetwork):
-        return _layers(model, "")
-    return _steps(model)
+        return _layers(model, "", kernels)
+    return _steps(model, kernels)
 
 
-def _layers(model: QuantNetwork, prefix: str) -> list[_Stage]:
+def _layers(model: QuantNetwork, prefix: str, kernels: bool) -> list[_Stage]:
     def stage(index: int) -> _Stage:
         layer = model.network.layers[index]
-        return _Stage(prefix + layer.name, layer.inputs, lambda sources: model.run_layer(index, sources))
+        return _Stage(
+            prefix + layer.name, layer.inputs, lambda sources: model.run_layer(index, sources, kernels)
+        )
 
     return [stage(index) for index in range(len(model.network.layers))]
 
 
-def _steps(model: QuantStepwise) -> list[_Stage]:
+def _steps(model: QuantStepwise, kernels: bool) -> list[_Stage]:
     """Layers of the front network, the GRU through all steps, and the head on the last state."""
-    stages = [] if model.front is None else _layers(model.front, "front.")
+    stages = [] if model.front is None else _layers(model.front, "front.", kernels)
     front = len(stages) - 1  # INPUT where there is no front network
     known = (CONTEXT,) if model.network.context else ()
 

@@ -93,12 +93,19 @@ class QuantNetwork(nn.Module):
             values[index] = self.run_layer(index, [values[source] for source in layer.inputs])
         return values
 
-    def run_layer(self, index: int, sources: list[Any]) -> Any:
-        """Compute a layer's output from the values of its inputs, quantized or all in float."""
+    def run_layer(self, index: int, sources: list[Any], kernels: bool = True) -> Any:
+        """Compute a layer's output from the values of its inputs, quantized or all in float.
+
+        Args:
+            index: of the layer.
+            sources: values of its inputs.
+            kernels: in evaluation, round sums as TFLite's kernels do, for which inputs are whole steps.
+        """
         layer = self.network.layers[index]
         # In training the quantizer's own rounding will do, and is faster; kernels of 16 bits round otherwise.
         exact = (
-            not self.training
+            kernels
+            and not self.training
             and all(isinstance(source, IntQuantTensor) for source in sources)
             and self.wide.isdisjoint({index, *layer.inputs})
         )
