@@ -49,7 +49,7 @@ _DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
 _DSP_COLUMN = ("kernels/nrv_dsp_column.h", *_DSP)
 _DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", "kernels/nrv_dsp_four.h", *_DSP_COLUMN)
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
-_DSP_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
+_DSP_POOL = ("kernels/nrv_dsp_pool.h", "kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
 
 
 def _kernel(function: str, source: str, needs: tuple[str, ...], structure: str = "") -> Kernel:
@@ -91,7 +91,7 @@ DSP = Family(
     {
         **GENERIC.kernels,
         "dsp_conv2d": _kernel("dsp_conv2d", "dsp_conv2d", ("kernels/nrv_window.h", *_DSP_MATRIX)),
-        "dsp_average_pool": _kernel("dsp_average_pool", "dsp_pool", _DSP_POOL, "nrv_pool_t"),
+        "dsp_average_pool": _kernel("dsp_average_pool", "dsp_average_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_dense": _kernel("dsp_dense", "dsp_dense", ("kernels/nrv_scale.h", *_DSP_COLUMN)),
         "dsp_lstm": _kernel(
             "dsp_lstm",
@@ -99,7 +99,7 @@ DSP = Family(
             ("kernels/nrv_lstm.h", "kernels/nrv_lstm_cell.h", "fixed.h", *_DSP_COLUMN),
         ),
         "dsp_matmul": _kernel("dsp_matmul", "dsp_matmul", _DSP_MATMUL, "nrv_matmul_t"),
-        "dsp_max_pool": _kernel("dsp_max_pool", "dsp_pool", _DSP_POOL, "nrv_pool_t"),
+        "dsp_max_pool": _kernel("dsp_max_pool", "dsp_max_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_mean": _kernel("dsp_mean", "dsp_mean", ("kernels/nrv_mean.h", "fixed.h", *_DSP), "nrv_mean_t"),
         "dsp_depthwise": _kernel("dsp_depthwise", "dsp_depthwise", ("kernels/nrv_window.h", *_DSP)),
     },
