@@ -1,5 +1,6 @@
 """From a run to a bundle, end to end on a small data set; pruning and the verification table on the way."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -17,10 +18,13 @@ from edge.errors import InnervateError
 from edge.path_runner import PathRunner
 from edge.pipeline import Pipeline
 from edge.quality import Gates
+from innervate.verbs.precision import method
 from quantize.bundle_maker import GOLDEN_WINDOWS, golden_counts, make_golden
 from quantize.c99 import build_shared
+from quantize.calibrate import METHODS
 from quantize.convert import QuantizeResult, quantize
 from quantize.distil import distil
+from quantize.tflite_metadata import read_facts
 from quantize.verify import verify
 from tests.quant_models import as_input, file_of, networks, quantized, window_set, windows
 from tests.test_train_run import TASK
@@ -31,7 +35,7 @@ NETWORKS = networks()
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six participants, two sessions, three gestures that differ in loudness per channel."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
@@ -43,9 +47,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             for gesture in range(3):
                 counts = np.rint(rng.normal(0, 1, (1500, 10)) * gains[gesture]).astype(int)
                 np.savetxt(emg / f"3dc_EMG_gesture_0_{gesture}.txt", counts, "%d", ",")
-    task = folder / "small.toml"
-    task.write_text(TASK.replace("[[8, 9, 4]]", "[[12, 9, 4], [16, 3, 1]]"))
-    return train(task, "emg_3dc", folder, out=tmp_path_factory.mktemp("runs") / "run", seed=1)
+    return folder
+
+
+def trained(text: str, data: Path, out: Path) -> Run:
+    task = out.with_suffix(".toml")
+    task.write_text(text)
+    return train(task, "emg_3dc", data, out=out, seed=1)
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    text = TASK.replace("[[8, 9, 4]]", "[[12, 9, 4], [16, 3, 1]]")
+    return trained(text, data, tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +159,49 @@ def file_of_tiny() -> bytes:
     return write(tiny_graph())
 
 
+@pytest.mark.parametrize("model", ["gru", "lstm"])
+def test_a_kept_state_goes_all_the_way(model: str, data: Path, tmp_path: Path) -> None:
+    text = TASK.replace('model = "cnn1d"', f'model = "{model}"\nkeeps_state = true')
+    text = text.replace("{ layers = [[8, 9, 4]], hidden = [] }", "{ units = 8, stride = 10 }")
+    run = trained(text.replace("hop_ms = 50", "hop_ms = 100"), data, tmp_path / "run")
+    result = quantize(run, tmp_path / "x.nrv", fast=True)
+    bundle = Bundle.load(tmp_path / "x.nrv")
+    assert bundle.pipeline.keeps_state
+    facts = read_facts(bundle.model)
+    assert facts is not None
+    assert facts.keeps_state
+    assert facts.signal_path == run.signal_path
+    assert facts.labels == run.labels
+    assert facts.calibration == result.calibration.sha256
+    rows = {row.engine: row for row in result.table}
+    assert rows["generated c"].max_lsb == 0
+    assert rows["fake-quantized"].agreement == 1.0
+    assert result.metrics.int8.accuracy.value >= result.metrics.trained.accuracy.value - 0.05
+
+
+def test_the_card_says_how_it_was_quantized(run: Run, tmp_path: Path) -> None:
+    result = quantize(
+        run, tmp_path / "x.nrv", mode="ptq", calibration="mse", equalize=True, int16=("worst",), fast=True
+    )
+    card = Bundle.load(tmp_path / "x.nrv").card["quantization"]
+    (wide,) = result.recipe.int16
+    assert wide in [layer.layer for layer in result.noise.layers]
+    assert (card["mode"], card["calibration"], card["equalize"], card["int16"]) == (
+        "ptq",
+        "mse",
+        True,
+        [wide],
+    )
+    train_windows = run.windows("train")
+    assert card["calibration_set"] == {
+        "sha256": hashlib.sha256(train_windows.x.tobytes()).hexdigest(),  # there are fewer than are drawn
+        "windows": len(train_windows),
+        "recordings": sorted(set(train_windows.recording.tolist())),
+    }
+    assert [layer["layer"] for layer in card["noise"]["layers"]] == [one.layer for one in result.noise.layers]
+    assert result.metrics.int8.accuracy.value > 0.9
+
+
 def test_ptq_needs_no_training(run: Run, tmp_path: Path) -> None:
     result = quantize(run, tmp_path / "x.nrv", mode="ptq", fast=True)
     assert result.before == result.after
@@ -207,3 +264,9 @@ def test_a_module_without_int8_form_is_refused_before_anything_slow(run: Run, tm
     with pytest.raises(InnervateError, match=r"GELU .*\(1\)\. Use ReLU"):
         quantize(Strange(run.folder, run.record, run.metrics), tmp_path / "x.nrv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_calibration_is_a_sentence() -> None:
+    assert [method(name) for name in METHODS] == list(METHODS)
+    with pytest.raises(InnervateError, match=r"No calibration 'max' .* Choose percentile or mse"):
+        method("max")
