@@ -61,9 +61,9 @@ def test_the_file_computes_what_the_quantized_network_does(context: int) -> None
     model = network(1, context)
     with torch.no_grad():  # fresh weights see next to no difference between windows
         for weight in (*model.get_submodule("lstm").parameters(), *model.get_submodule("dense").parameters()):
-            weight *= 6
+            weight.mul_(6)
         for weight in model.get_submodule("vision").parameters():
-            weight *= 2
+            weight.mul_(2)
     form = quantized(lower(model, (CHANNELS, 1, WINDOW), context))
     x = windows(200, 5, (WINDOW, CHANNELS))
     beside = (torch.arange(200 * context).reshape(200, -1) % 96 - 48) / 32 if context else None
