@@ -77,6 +77,7 @@ class AlignedBuffer(schema.BufferT):
     """A constant on a 16-byte boundary; the generated `Pack` aligns to one byte."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        """Add it to a file; its offset."""
         content = bytes(self.data)
         builder.StartVector(1, len(content), ALIGNMENT)
         builder.head -= len(content)
@@ -101,6 +102,7 @@ class SharedQuantization(schema.QuantizationParametersT):
         self.stored = stored
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        """Add them to a file; their offset."""
         vectors = []
         for values in (self.scale, self.zeroPoint):
             key = values.dtype.char.encode() + values.tobytes()
