@@ -7,7 +7,7 @@ recurrent network is a `Recurrent`, and its module says ``RECURRENT = True``.
 
 It is made of layers that the quantizer knows: Conv2d of height 1, BatchNorm2d, ReLU, AvgPool2d, MaxPool2d,
 AdaptiveAvgPool2d(1), ZeroPad2d before a Conv2d, LSTM, MultiheadAttention, Flatten, Linear, Dropout, and sums
-of two; and torch.fx can trace it. GRUs are built by `Stepwise`.
+of two, `train.reshape.Reshape`; and torch.fx can trace it. GRUs are built by `Stepwise`.
 """
 
 import importlib
