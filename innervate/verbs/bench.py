@@ -145,3 +145,58 @@ def quantization(
         rows,
         f"Points of accuracy lost from float to int8, {seeds} seeds, 95 % intervals; host, {done[0].engine}",
     )
+
+
+@app.command(name="compile")
+def compiled(
+    files: Annotated[list[Path], typer.Argument(help="Bundles (.nrv) or .tflite files.", show_default=False)],
+    target: Annotated[
+        str, typer.Option("--target", help="Processor: generic, cortex-m4, cortex-m7, cortex-m33.")
+    ] = "cortex-m4",
+    board: Annotated[
+        str, typer.Option("--board", help="Emulated board that runs them: mps2-an386, mps3-an547, ...")
+    ] = "mps2-an386",
+    json: Json = False,
+) -> None:
+    """Compiled models: instructions and bytes on an emulated board, beside TensorFlow Lite Micro's."""
+    from innervate.bench_compile import CONDITIONS, PEER, rows
+
+    made = rows(files, target, board)
+    sizes = ("instructions", "code_bytes", "arena_bytes", "stack_bytes")
+    if json:
+        emit_json(
+            {
+                "measured": "emulated",
+                "board": board,
+                "target": target,
+                "peer": PEER,
+                "peer_conditions": CONDITIONS,
+                "rows": [asdict(row) | {"ratios": {size: row.ratio(size) for size in sizes}} for row in made],
+            }
+        )
+        return
+    emit_table(
+        ("model", "MACs", "instructions", "per MAC", "peer", "ratio"),
+        (
+            (
+                *(row.own.model, row.own.macs, row.own.instructions),
+                row.own.instructions / row.own.macs if row.own.macs else None,
+                *(row.peer and row.peer.instructions, row.ratio("instructions")),
+            )
+            for row in made
+        ),
+        f"Instructions of a window, {target} on emulated {board}; peer: {PEER}, stored figures",
+    )
+    emit_table(
+        ("model", "code", "peer", "constants", "arena", "peer", "stack", "peer"),
+        (
+            (
+                *(row.own.model, row.own.code_bytes, row.peer and row.peer.code_bytes),
+                *(row.own.constant_bytes, row.own.arena_bytes, row.peer and row.peer.arena_bytes),
+                *(row.own.stack_bytes, row.peer and row.peer.stack_bytes),
+            )
+            for row in made
+        ),
+        "Bytes",
+    )
+    note(f"Peer: {CONDITIONS}.")

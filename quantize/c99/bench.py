@@ -46,21 +46,33 @@ class Figures:
 
 
 def measure(file: Path, board: str, target: str = "generic") -> Figures:
-    """Compile a `.tflite` file, run it once on random input; a context and a state fed in are zeros.
+    """As `measure_model`, of a `.tflite` file."""
+    return measure_model(file.read_bytes(), file.stem, board, target, str(file))
+
+
+def measure_model(tflite: bytes, name: str, board: str, target: str, where: str) -> Figures:
+    """Compile an int8 model, run it once on random input; a context and a state fed in are zeros.
+
+    Args:
+        tflite: the file's bytes.
+        name: for the table.
+        board: a key of `edge.firmware.bench.emulator.BOARDS`.
+        target: a key of `quantize.c99.kernels.TARGETS`.
+        where: the file, for messages.
 
     Raises:
         InnervateError: the file cannot be used, or cross compiler or emulator are missing.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / NAME
-        report = emit(file.read_bytes(), NAME, folder, target, where=str(file))
+        report = emit(tflite, NAME, folder, target, where=where)
         (folder / f"{SINGLE}.h").write_text(_single(len(report.input_shapes), len(report.output_shapes)))
         size = int(np.prod(report.input_shapes[0]))
         window = np.random.default_rng(0).integers(-128, 128, (1, size), np.int8)
         result = run_windows(folder, SINGLE, window, board)
     assert report.build is not None  # the cross compiler was there
     return Figures(
-        file.stem,
+        name,
         report.macs,
         result.instructions,
         report.build.code_bytes,
