@@ -10,12 +10,7 @@ import numpy as np
 from torch import nn
 
 from edge.bundle import Bundle
-from edge.engines import Engine
-from edge.engines.native import NativeEngine
-from edge.engines.tflite import TfliteEngine
-from edge.errors import InnervateError
 from quantize.bundle_maker import make_bundle
-from quantize.c99 import build_shared
 from quantize.calibrate import Method
 from quantize.distil import distil
 from quantize.forms import Lowered, lower, read_graph
@@ -25,7 +20,7 @@ from quantize.pruning.stage import Pruning, prune_run
 from quantize.recipe import CalibrationSet, Mode, Prepared, Recipe, has_sequence, prepare, worst_layer
 from quantize.tflite_metadata import FileFacts
 from quantize.tflite_writer import write
-from quantize.verify import Row, Verification, run_windows, verify
+from quantize.verify import Row, Verification, int8_engine, run_windows, verify
 from train.experiment import predict_classes, score_plan
 from train.metrics import Metrics
 from train.run import Run
@@ -183,7 +178,7 @@ def quantize(
     tflite = write(read_graph(quantized), _facts(run, prepared.calibration))
     footprint = None if budget is None else check_file(tflite, shape[2], budget)
     verification = verify(model, quantized, tflite, _verified(test, run.plan.keeps_state), progress)
-    engine = _int8_engine(tflite, run.plan.keeps_state)
+    engine = int8_engine(tflite, run.plan.keeps_state)
     report("test", 0, 1)
     int8 = run_windows(engine, test).argmax(axis=1).astype(np.int64)
     metrics = Accuracies(
@@ -251,14 +246,6 @@ def _verified(test: WindowSet, keeps_state: bool) -> WindowSet:
 
 def _cost(network: Lowered) -> Cost:
     return Cost(network.macs, network.parameters)
-
-
-def _int8_engine(tflite: bytes, keeps_state: bool) -> Engine:
-    """Make an engine of generated C, or without a compiler of the reference kernels: the same integers."""
-    try:
-        return NativeEngine(build_shared(tflite), keeps_state)
-    except InnervateError:
-        return TfliteEngine(tflite, "reference", keeps_state=keeps_state)
 
 
 def _facts(run: Run, calibration: CalibrationSet) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.engines import Engine
+from edge.engines.native import NativeEngine
+from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
+from quantize.c99 import build_shared
 from quantize.executors import FAKE, FLOAT, REFERENCE, executors, version_of
 from quantize.recipe import context_int8
 from train.models import keeps_state
@@ -146,6 +149,14 @@ def _row(
         smallest_gap=int(gaps.min()) if len(gaps) else None,
         largest_gap=int(gaps.max()) if len(gaps) else None,
     )
+
+
+def int8_engine(tflite: bytes, keeps_state: bool) -> Engine:
+    """Make an engine of generated C, or without a compiler of the reference kernels: the same integers."""
+    try:
+        return NativeEngine(build_shared(tflite), keeps_state)
+    except InnervateError:
+        return TfliteEngine(tflite, "reference", keeps_state=keeps_state)
 
 
 def run_windows(engine: Engine, windows: WindowSet) -> NDArray[np.int8]:

@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 
 from edge.context import INPUT as CONTEXT
 from edge.context import SCALE as CONTEXT_SCALE
-from edge.engines import Engine
-from edge.engines.native import NativeEngine
 from edge.engines.tflite import TfliteEngine
 from edge.errors import InnervateError
 from edge.model_file import read_io
-from quantize.c99 import build_shared
 from quantize.importing.calibration import read_windows
 from quantize.importing.converter import Converted, convert
 from quantize.importing.editing import Graph
@@ -27,6 +24,7 @@ from quantize.importing.ends import WINDOW
 from quantize.importing.like import Like
 from quantize.importing.recurrent import quantize_layers
 from quantize.importing.tflite import clean
+from quantize.verify import int8_engine, run_windows
 from train.experiment import score_plan
 from train.metrics import Metrics
 from train.models import INPUT_SCALE
@@ -190,14 +188,8 @@ def _bundle(imported: Imported, source: Path, pattern: Like) -> Imported:
 
 def _test(tflite: bytes, run: Run) -> Metrics:
     """Figures of a run's test windows."""
-    engine: Engine
-    try:
-        engine = NativeEngine(build_shared(tflite))
-    except InnervateError:  # no compiler, or an operator that it does not have: the same integers, but slower
-        engine = TfliteEngine(tflite, "reference")
     test = run.windows("test")
-    contexts = np.rint(test.context / CONTEXT_SCALE).astype(np.int8)
-    outputs = np.array([engine.run(*given) for given in zip(test.x, contexts, strict=True)])
+    outputs = run_windows(int8_engine(tflite, run.plan.keeps_state), test)
     return score_plan(run.plan, test.y, outputs.argmax(axis=1).astype(np.int64), test.subject)
 
 
