@@ -280,7 +280,7 @@ _FIT: dict[str, Callable[[Step], Step]] = {
 }
 
 
-def _laid_down(step: Step) -> Step:
+def laid_down(step: Step) -> Step:
     """Return a step whose windows slide along one column as one whose windows slide along one row."""
     window: Any = step.parameters.get("window")
     if window is None or any(window[f"{extent}_w"] != 1 for extent in ("in", "out", "kernel")):
@@ -313,7 +313,7 @@ def fit(program: Program) -> Program:
     uses = [program.storage(i) for s in program.steps for i in s.inputs]
     uses += [program.storage(i) for i in program.model.outputs]
     steps: list[Step] = []
-    for step in map(_laid_down, program.steps):
+    for step in map(laid_down, program.steps):
         if steps and step.kernel == "max_pool" and steps[-1].kernel == "conv2d":
             before = steps[-1]
             alone = program.storage(step.inputs[0]) == before.output and uses.count(before.output) == 1
