@@ -12,6 +12,7 @@ from quantize.c99.arena import Buffer, Plan, plan
 from quantize.c99.folder import MARK, whole_folder
 from quantize.c99.kernels import CORE, Family, find_target
 from quantize.c99.lowering import lower
+from quantize.c99.packages import write_packages
 from quantize.c99.program import Program
 from quantize.c99.report import ArenaBuffer, Layer, Report
 from quantize.c99.source import header, output_buffer, scratch_buffer, source, state_buffer
@@ -100,18 +101,6 @@ def _arena(program: Program, placed: Plan) -> list[ArenaBuffer]:
     ]
 
 
-def _cmake(name: str, sources: list[str], flags: tuple[str, ...]) -> str:
-    listed = "\n    ".join(sources)
-    return (
-        "cmake_minimum_required(VERSION 3.13)\n"
-        f"project({name} C)\n\n"
-        f"add_library({name} STATIC\n    {listed})\n"
-        f"target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})\n"
-        f"set_target_properties({name} PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON)\n"
-        f"target_compile_options({name} PRIVATE {' '.join(flags)})\n"
-    )
-
-
 def states_of(tflite: bytes, program: Program, name: str, where: str) -> States | None:
     """Return the states of a file that gives any back; None for any other file.
 
@@ -163,7 +152,7 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
     model = program.model
     with whole_folder(out) as folder:
         sources, constant_bytes = write_sources(program, name, folder, kernels, placed, states)
-        (folder / "CMakeLists.txt").write_text(_cmake(name, sources, processor.cflags))
+        write_packages(program, name, folder, sources, processor.cflags, states)
         report = Report(
             format=REPORT_FORMAT,
             name=name,
