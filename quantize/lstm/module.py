@@ -42,8 +42,8 @@ class QuantLstm(nn.Module):
         percentile: calibration percentile of the hidden state.
 
     Attributes:
-        carried: hidden state and cell state [N, units] that the next call goes on from, and then leaves; zeros
-            where empty. None begins each call with zeros.
+        carried: hidden state and cell state [N, units] that the next call goes on from, and then leaves;
+            zeros where empty. None begins each call with zeros.
     """
 
     def __init__(
