@@ -126,6 +126,7 @@ def quantize(
     calibration: Method = "percentile",
     equalize: bool = False,
     int16: tuple[str, ...] = (),
+    verified: int = VERIFIED_WINDOWS,
     fast: bool = False,
     progress: Progress | None = None,
 ) -> QuantizeResult:
@@ -140,6 +141,7 @@ def quantize(
         calibration: how activation scales are chosen.
         equalize: first give the channels of each activation equal ranges.
         int16: paths of layers whose input and output have 16 bits; `worst` is the one that hurts most.
+        verified: test windows that every executor runs, the slow ones too.
         fast: few epochs, to see that all works.
         progress: called with stage, done, total.
 
@@ -177,7 +179,7 @@ def quantize(
 
     tflite = write(read_graph(quantized), _facts(run, prepared.calibration))
     footprint = None if budget is None else check_file(tflite, shape[2], budget)
-    verification = verify(model, quantized, tflite, _verified(test, run.plan.keeps_state), progress)
+    verification = verify(model, quantized, tflite, _spread(test, verified, run.plan.keeps_state), progress)
     engine = int8_engine(tflite, run.plan.keeps_state)
     report("test", 0, 1)
     int8 = run_windows(engine, test).argmax(axis=1).astype(np.int64)
@@ -235,13 +237,13 @@ def _learn(
     )
 
 
-def _verified(test: WindowSet, keeps_state: bool) -> WindowSet:
+def _spread(test: WindowSet, count: int, keeps_state: bool) -> WindowSet:
     """Windows for the table: spread over all, or where states are kept the first of each recording."""
     if not keeps_state:
-        return test.select(np.linspace(0, len(test) - 1, min(len(test), VERIFIED_WINDOWS)).astype(np.int64))
+        return test.select(np.linspace(0, len(test) - 1, min(len(test), count)).astype(np.int64))
     starts = np.flatnonzero(np.r_[True, test.recording[1:] != test.recording[:-1]])
     position = np.arange(len(test)) - np.repeat(starts, np.diff(np.r_[starts, len(test)]))
-    return test.select(position < max(1, VERIFIED_WINDOWS // len(starts)))
+    return test.select(position < max(1, count // len(starts)))
 
 
 def _cost(network: Lowered) -> Cost:
