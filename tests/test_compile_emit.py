@@ -55,7 +55,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     models |= {"lstm": random_lstm(8), "two": two_inputs_two_outputs()}
     models |= {name.lower(): random_operators(name, 0, 4) for name in OPERATORS}
     sources: dict[str, Path] = {}
-    for target in ("generic", "cortex-m4"):
+    for target in ("generic", "cortex-m4", "cortex-m55"):
         out = folder / target
         out.mkdir()
         named = {f"{name}_{target[-2:]}": tflite for name, tflite in models.items()}

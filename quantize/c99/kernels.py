@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import InnervateError
-from quantize.c99 import dsp
+from quantize.c99 import dsp, mve
 from quantize.c99.program import Program
 
 CORE = Path(__file__).parents[2] / "edge" / "core"
@@ -48,6 +48,7 @@ _PAIRS = ("kernels/nrv_pairs.h", "kernels/nrv_down.h", *_FLAT)
 _DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
 _DSP_COLUMN = ("kernels/nrv_dsp_column.h", *_DSP)
 _DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", "kernels/nrv_dsp_four.h", *_DSP_COLUMN)
+_MVE_MATRIX = ("kernels/nrv_mve_matrix.h", "kernels/nrv_mve.h", *_FLAT)
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
 _DSP_POOL = ("kernels/nrv_dsp_pool.h", "kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
 
@@ -96,7 +97,7 @@ DSP = Family(
         "dsp_lstm": _kernel(
             "dsp_lstm",
             "dsp_lstm",
-            ("kernels/nrv_lstm.h", "kernels/nrv_lstm_cell.h", "fixed.h", *_DSP_COLUMN),
+            ("kernels/nrv_dsp_sigmoid.h", "kernels/nrv_lstm.h", "kernels/nrv_lstm_cell.h", "fixed.h", *_DSP),
         ),
         "dsp_matmul": _kernel("dsp_matmul", "dsp_matmul", _DSP_MATMUL, "nrv_matmul_t"),
         "dsp_max_pool": _kernel("dsp_max_pool", "dsp_max_pool", _DSP_POOL, "nrv_pool_t"),
@@ -106,11 +107,21 @@ DSP = Family(
     dsp.fit,
 )
 
+# Helium, vectors of integers: Armv8.1-M, which has the DSP extension as well.
+MVE = Family(
+    {
+        **DSP.kernels,
+        "mve_conv2d": _kernel("mve_conv2d", "mve_conv2d", ("kernels/nrv_window.h", *_MVE_MATRIX)),
+    },
+    mve.fit,
+)
+
 TARGETS = {
     "generic": Target(GENERIC, ("-O2",)),
     "cortex-m4": Target(DSP, ("-O2", "-mcpu=cortex-m4", "-mthumb")),
     "cortex-m7": Target(DSP, ("-O2", "-mcpu=cortex-m7", "-mthumb")),
     "cortex-m33": Target(DSP, ("-O2", "-mcpu=cortex-m33", "-mthumb")),
+    "cortex-m55": Target(MVE, ("-O2", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")),
 }
 
 

@@ -1,0 +1,18 @@
+/* int8 convolution for processors with Helium, NHWC: four windows at a time against one output channel after the other. */
+#ifndef NRV_MVE_CONV2D_H
+#define NRV_MVE_CONV2D_H
+
+#include "nrv_mve_matrix.h"
+#include "nrv_window.h"
+
+typedef struct {
+    nrv_window_t window;
+    int32_t in_c;
+    int32_t in_place; /* 1: the taps of a window inside are neighbours, and read where they are */
+    nrv_mve_matrix_t matrix;
+} nrv_mve_conv2d_t;
+
+/* scratch: four windows, each filled up to a multiple of 16 bytes. */
+void nrv_mve_conv2d(const nrv_mve_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch);
+
+#endif
