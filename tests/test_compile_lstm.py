@@ -6,27 +6,33 @@ import subprocess
 import numpy as np
 import pytest
 
-from quantize.c99.arithmetic import exp_of_last_quarter
 from quantize.c99.kernels import CORE
+from quantize.c99.lstm_tables import sigmoid_tables
 from quantize.c99.shared import find_compiler
 from quantize.lstm.activations import sigmoid_table, tanh_table
 
-SOURCE = """#include "nrv_lstm_cell.h"
+SOURCE = """#include "nrv_dsp_sigmoid.h"
 
-void all_sigmoids(const int16_t *last_quarter, int32_t *to)
+void all_sigmoids(const nrv_dsp_sigmoid_t *tables, int32_t *to)
 {
     for (int32_t x = -32768; x < 32768; x++) {
-        *to++ = nrv_sigmoid15(x, last_quarter);
+        *to++ = tables ? nrv_dsp_sigmoid15(tables, x) : nrv_sigmoid15(x);
     }
 }
 
-void all_tanhs(const int16_t *last_quarter, int32_t *to, int32_t bits)
+void all_tanhs(const nrv_dsp_sigmoid_t *tables, int32_t *to, int32_t bits)
 {
     for (int32_t x = -32768; x < 32768; x++) {
-        *to++ = nrv_tanh15(x, bits, last_quarter);
+        *to++ = tables ? nrv_dsp_tanh15(tables, x, bits - 2) : nrv_tanh15(x, bits);
     }
 }
 """
+
+
+class Tables(ctypes.Structure):
+    """An `nrv_dsp_sigmoid_t`."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in sigmoid_tables()]
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +46,23 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return ctypes.CDLL(str(folder / "all.so"))
 
 
-@pytest.mark.parametrize("tabulated", [False, True])
-def test_sigmoid_and_tanh(functions: ctypes.CDLL, tabulated: bool) -> None:
-    quarter = exp_of_last_quarter()
-    table = ctypes.c_void_p(quarter.ctypes.data) if tabulated else None
+def test_arithmetic(functions: ctypes.CDLL) -> None:
     values = np.zeros(1 << 16, np.int32)
     target = ctypes.c_void_p(values.ctypes.data)
-    functions.all_sigmoids(table, target)
+    functions.all_sigmoids(None, target)
     assert np.array_equal(values, sigmoid_table().numpy())
     for bits in range(7):
-        functions.all_tanhs(table, target, bits)
+        functions.all_tanhs(None, target, bits)
+        assert np.array_equal(values, tanh_table(bits).numpy())
+
+
+def test_tables(functions: ctypes.CDLL) -> None:
+    arrays = [np.ascontiguousarray(array) for array in sigmoid_tables().values()]
+    tables = ctypes.byref(Tables(*(array.ctypes.data for array in arrays)))
+    values = np.zeros(1 << 16, np.int32)
+    target = ctypes.c_void_p(values.ctypes.data)
+    functions.all_sigmoids(tables, target)
+    assert np.array_equal(values, sigmoid_table().numpy())
+    for bits in range(2, 7):
+        functions.all_tanhs(tables, target, bits)
         assert np.array_equal(values, tanh_table(bits).numpy())

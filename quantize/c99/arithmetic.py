@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import floor, frexp
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantize.tflite_model import Activation, Tensor
 
@@ -174,20 +173,3 @@ def gated_multiplier(hidden: Tensor) -> Multiplier:
     """Return 2^-30 / scale of the hidden state; in float32."""
     unit = np.float32(2.0**-15)
     return multiplier_of(float(unit / np.float32(hidden.scale) * unit))
-
-
-def exp_of_last_quarter() -> NDArray[np.int16]:
-    """Return e^a of a = -1/4 + i / 4096, i < 1024, as gemmlowp's polynomial in int16 gives it, in Q0.15."""
-
-    def times(x: NDArray[np.int32], y: NDArray[np.int32] | int) -> NDArray[np.int32]:
-        return (x * y + (1 << 14)) >> 15
-
-    def halved(x: NDArray[np.int32], times: int) -> NDArray[np.int32]:
-        rounded: NDArray[np.int32] = np.sign(x) * ((np.abs(x) + (1 << times >> 1)) >> times)
-        return rounded
-
-    middle, third = 28918, 10923  # e^(-1/8), 1/3
-    x = np.arange(-(1 << 13), 0, 8, dtype=np.int32) + (1 << 12)
-    x2 = times(x, x)
-    series = halved(times(halved(times(x2, x2), 2) + times(x2, x), third) + x2, 1)
-    return (middle + times(x + series, middle)).astype(np.int16)

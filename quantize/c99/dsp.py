@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99 import arithmetic
+from quantize.c99.lstm_tables import sigmoid_tables
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 
@@ -21,6 +21,8 @@ _SHIFTS = range(-23, 0)
 _GROUP = 4  # taps
 _BLOCK = 4  # channels of a depthwise convolution
 _MAX_INT16_TAPS = 256  # int8 whose sum fits int16
+_INT8_MIN = -128
+_MAX_GATE = 1 << 15  # sum of |weights|: 256 times twice the sum of products then fits int32
 _COLUMNS = 4  # windows that are multiplied at once
 _GROUP_BYTES = _COLUMNS * 2 * _GROUP  # of columns: they are int16
 
@@ -219,34 +221,50 @@ def _matmul(step: Step) -> Step:
 
 
 def _gates(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.uint32]:
-    """Return the biases and weights of four gates, [4 * units, taps], in pairs of units of one gate."""
-    units = len(bias) // 4
-    odd = units % 2
-    pairs = np.pad(bias.reshape(4, units), ((0, 0), (0, odd))).reshape(-1, 2)
-    padded = np.pad(weights.reshape(4, units, -1), ((0, 0), (0, odd), (0, 0))).reshape(2 * len(pairs), -1)
-    return np.concatenate([_words(pairs), interleaved(padded).reshape(len(pairs), -1)], axis=1)
+    """Return an `nrv_dsp_lstm_t`'s words [units, ...] of one matrix [4 * units, taps], gate after gate."""
+    units, taps = len(bias) // 4, weights.shape[1]
+    padded = np.pad(weights, ((0, 0), (0, -taps % _GROUP))).astype(np.int16)
+    # [pair of gates, which, unit, group, tap / 2, tap % 2]
+    parts = padded.reshape(2, 2, units, -1, 2, 2)
+    # [unit, group, pair of gates, tap % 2, tap / 2]
+    pairs = (parts[:, 0] + 256 * parts[:, 1]).transpose(1, 2, 0, 4, 3)
+    words = np.ascontiguousarray(pairs).reshape(units, -1).view("<u4").astype(np.uint32)
+    return np.concatenate([_words(2 * bias.reshape(4, units).T), words], axis=1)
 
 
 def _lstm(step: Step) -> Step:
     parameters = dict[str, Any](step.parameters)
     assert step.accumulator_bound is not None
-    shifts = (*parameters["shift"], *parameters["recurrent_shift"])
+    shifts = (*parameters["shift"], *parameters["recurrent_shift"], parameters["hidden_shift"])
     if step.accumulator_bound >= _MAX_BOUND or any(shift not in _SHIFTS for shift in shifts):
         return step
-    parts = [
-        _gates(parameters.pop(f"{prefix}weights"), parameters.pop(f"{prefix}bias"))
-        for prefix in ("", "recurrent_")
+    prefixes = ("", "recurrent_")
+    matrices = [parameters.pop(f"{prefix}weights") for prefix in prefixes]
+    for weights in matrices:
+        sums = np.abs(weights.astype(np.int64)).sum(axis=1)
+        if int(weights.min()) == _INT8_MIN or int(sums.max()) >= _MAX_GATE:
+            return step
+    biases = [parameters.pop(f"{prefix}bias") for prefix in prefixes]
+    scales = [
+        values
+        for prefix in prefixes
+        for values in (
+            parameters.pop(f"{prefix}multiplier"),
+            [-1 - shift for shift in parameters.pop(f"{prefix}shift")],
+        )
     ]
-    streams: dict[str, Value] = {
-        "stream": np.concatenate(parts, axis=1),
-        "last_quarter": arithmetic.exp_of_last_quarter(),
-    }
     groups = sum(-(-parameters[name] // _GROUP) for name in ("inputs", "units"))
     return replace(
         step,
         kernel="dsp_lstm",
-        parameters={"lstm": parameters, **streams},
-        scratch=step.scratch + 2 * _GROUP * groups,
+        parameters={
+            "lstm": parameters,
+            "scales": tuple(int(value) for gate in zip(*scales, strict=True) for value in gate),
+            "hidden_scale": -1 - parameters["hidden_shift"] + 256 * (2 * parameters["hidden_zero"] + 1),
+            "stream": np.concatenate([_gates(*part) for part in zip(matrices, biases, strict=True)], axis=1),
+            "sigmoid": sigmoid_tables(),
+        },
+        scratch=2 * _GROUP * groups,
         lead=lead_of_rows(
             parameters["batches"] * parameters["steps"], parameters["inputs"], parameters["units"]
         ),

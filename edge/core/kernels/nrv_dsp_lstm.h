@@ -2,16 +2,24 @@
 #ifndef NRV_DSP_LSTM_H
 #define NRV_DSP_LSTM_H
 
+#include "nrv_dsp_sigmoid.h"
 #include "nrv_lstm.h"
 
 typedef struct {
-    nrv_lstm_t lstm; /* without weights and biases; all shifts of the gates are 1 to 23 to the right */
-    /* Gate after gate, for every two units biases and weights as in nrv_dsp_matrix_t, then the recurrent ones. */
+    nrv_lstm_t lstm; /* without weights, biases and the gates' scales */
+    /* For each gate multiplier and shift to the right less one, 0 to 22, then the recurrent ones. */
+    int32_t scales[16];
+    int32_t hidden_scale; /* hidden_shift and hidden_zero as nrv_dsp_requantize() takes them */
+    /*
+     * For every unit, input then recurrent: twice the biases of its four gates, then for each group of four taps
+     * four words. The first two hold the input gate's weights a and the forget gate's b, 256 b + a as int16 at taps 0
+     * and 2, then at taps 1 and 3; the other two the cell's and the output gate's. The sum of |b| is below 2^15.
+     */
     const uint32_t *stream;
-    const int16_t *last_quarter; /* [1024], see nrv_exp15() */
+    nrv_dsp_sigmoid_t sigmoid;
 } nrv_dsp_lstm_t;
 
-/* As nrv_lstm(); scratch: 8 * units bytes for the gates, then input and hidden state as int16, filled up to four. */
+/* As nrv_lstm(); scratch: input and hidden state as int16, each filled up to four. */
 void nrv_dsp_lstm(const nrv_dsp_lstm_t *p, const int8_t *input, int8_t *output, int8_t *scratch, int8_t *hidden,
                   int8_t *cell);
 

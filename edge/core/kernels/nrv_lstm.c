@@ -33,7 +33,7 @@ static void step(const nrv_lstm_t *p, const int8_t *input, int16_t *gates, int8_
     for (int32_t unit = 0; unit < p->units; unit++) {
         const int32_t four[4] = {gates[unit], gates[unit + p->units], gates[unit + 2 * p->units],
                                  gates[unit + 3 * p->units]};
-        cell[unit] = nrv_lstm_cell(p, four, cell[unit], &hidden[unit], 0);
+        cell[unit] = nrv_lstm_cell(p, four, cell[unit], &hidden[unit]);
     }
 }
 

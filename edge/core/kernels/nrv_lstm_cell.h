@@ -51,21 +51,13 @@ static inline int32_t nrv_exp15_last_quarter(int32_t a)
     return exp_minus_eighth + nrv_mul15(x + nrv_rounded_shift(x3_x4 + x2, 1), exp_minus_eighth);
 }
 
-/*
- * exp(a) as Q0.15 for a < 0 with `bits` integer bits: the last quarter times exp(-2^k) for each bit above it. last_quarter,
- * if it is not null, holds what nrv_exp15_last_quarter() gives for -1/4 + i / 4096; it serves three bits and more.
- */
-static inline int32_t nrv_exp15(int32_t a, int32_t bits, const int16_t *last_quarter)
+/* exp(a) as Q0.15 for a < 0 with `bits` integer bits: the last quarter times exp(-2^k) for each bit above it. */
+static inline int32_t nrv_exp15(int32_t a, int32_t bits)
 {
     const int32_t quarter = 1 << (13 - bits);
     const int32_t above = (int32_t)((uint32_t)a & (uint32_t)(quarter - 1)); /* of the quarter's lower end */
     const uint32_t rest = ~(uint32_t)(a >> (13 - bits)); /* quarters between that end and 0, less one */
-    int32_t result;
-    if (last_quarter != 0 && bits >= 3) {
-        result = last_quarter[above * (1 << (bits - 3))];
-    } else {
-        result = nrv_exp15_last_quarter((above - quarter) * (1 << bits));
-    }
+    int32_t result = nrv_exp15_last_quarter((above - quarter) * (1 << bits));
     if (bits > 5 && a < -(1 << (20 - bits))) {
         return 0;
     }
@@ -102,39 +94,38 @@ static inline int32_t nrv_twice_reciprocal13(int32_t a)
 }
 
 /* Q3.12 to Q0.15. */
-static inline int32_t nrv_sigmoid15(int32_t x, const int16_t *last_quarter)
+static inline int32_t nrv_sigmoid15(int32_t x)
 {
     if (x == 0) {
         return 1 << 14;
     }
-    const int32_t size = nrv_clip16(2 * nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, 3, last_quarter)));
+    const int32_t size = nrv_clip16(2 * nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, 3)));
     return x > 0 ? size : INT16_MAX - size;
 }
 
 /* x with `bits` integer bits to Q0.15. */
-static inline int32_t nrv_tanh15(int32_t x, int32_t bits, const int16_t *last_quarter)
+static inline int32_t nrv_tanh15(int32_t x, int32_t bits)
 {
     if (x == 0) {
         return 0;
     }
     /* Twice x is the same integer with one integer bit more. */
-    const int32_t reciprocal = nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, bits + 1, last_quarter));
+    const int32_t reciprocal = nrv_twice_reciprocal13(nrv_exp15(x < 0 ? x : -x, bits + 1));
     const int32_t size = nrv_clip16(4 * (reciprocal - (1 << 13)));
     return x > 0 ? size : -size;
 }
 
 /* A unit's next cell state from the four gates' Q3.12; *hidden becomes its hidden state. */
-static inline int16_t nrv_lstm_cell(const nrv_lstm_t *p, const int32_t gates[4], int32_t cell, int8_t *hidden,
-                                    const int16_t *last_quarter)
+static inline int16_t nrv_lstm_cell(const nrv_lstm_t *p, const int32_t gates[4], int32_t cell, int8_t *hidden)
 {
-    const int32_t input = nrv_sigmoid15(gates[0], last_quarter);
-    const int32_t forget = nrv_sigmoid15(gates[1], last_quarter);
-    const int32_t output = nrv_sigmoid15(gates[3], last_quarter);
+    const int32_t input = nrv_sigmoid15(gates[0]);
+    const int32_t forget = nrv_sigmoid15(gates[1]);
+    const int32_t output = nrv_sigmoid15(gates[3]);
     const int32_t kept = nrv_rounded_shift(forget * cell, 15);
-    const int32_t added = input * nrv_tanh15(gates[2], 3, last_quarter);
+    const int32_t added = input * nrv_tanh15(gates[2], 3);
     int32_t next = nrv_clip16(kept + nrv_rounded_shift(added, 15 + p->cell_bits));
     next = next > p->cell_clip ? p->cell_clip : next < -p->cell_clip ? -p->cell_clip : next;
-    const int32_t shown = output * nrv_tanh15(next, p->cell_bits, last_quarter);
+    const int32_t shown = output * nrv_tanh15(next, p->cell_bits);
     *hidden = nrv_clamp8(nrv_requantize(shown, p->hidden_multiplier, p->hidden_shift) + p->hidden_zero, INT8_MIN,
                          INT8_MAX);
     return (int16_t)next;
