@@ -9,6 +9,7 @@ from edge.errors import InnervateError
 from edge.model_file import NEXT, read_io
 from quantize.c99 import toolchain
 from quantize.c99.arena import Buffer, Plan, plan
+from quantize.c99.checks import checks
 from quantize.c99.folder import MARK, whole_folder
 from quantize.c99.kernels import CORE, Family, find_target
 from quantize.c99.lowering import lower
@@ -153,6 +154,10 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
     with whole_folder(out) as folder:
         sources, constant_bytes = write_sources(program, name, folder, kernels, placed, states)
         write_packages(program, name, folder, sources, processor.cflags, states)
+        build, code = toolchain.measure(
+            folder, sources, f"{name}_push" if states else f"{name}_run", constant_bytes, processor.cflags
+        )
+        layers = _layers(program)
         report = Report(
             format=REPORT_FORMAT,
             name=name,
@@ -167,10 +172,9 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
             arena_lower_bound=placed.bound,
             state_bytes=states.size if states else 0,
             arena=_arena(program, placed),
-            layers=_layers(program),
-            build=toolchain.measure(
-                folder, sources, f"{name}_push" if states else f"{name}_run", constant_bytes, processor.cflags
-            ),
+            layers=layers,
+            build=build,
+            checks=checks(layers, build, code),
         )
         (folder / MARK).write_text(json.dumps(report.to_json(), indent=1) + "\n")
     return report

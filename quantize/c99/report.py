@@ -43,8 +43,22 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A statement about the generated code and what it rests on.
+
+    `how`: "proved" (arithmetic on the file's numbers), "object code" (read back from what the compiler made),
+    "compiler" (the compiler's own figures), "construction" (how kernels are written: not checked by a tool).
+    """
+
+    what: str
+    how: str
+    passed: bool
+    evidence: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """Everything known without running the model."""
+    """What is known of a generated model."""
 
     format: int
     name: str
@@ -62,6 +76,7 @@ class Report:
     arena: list[ArenaBuffer]
     layers: list[Layer]
     build: Build | None
+    checks: list[Check]
 
     @property
     def flash_bytes(self) -> int | None:

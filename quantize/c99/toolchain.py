@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from quantize.c99.object_code import ObjectCode, read_objects
 from quantize.c99.report import Build
 
 # The compiler whose figures a report gives where it is at hand, and the processor of targets that name none;
@@ -22,8 +23,11 @@ def _version(compiler: str) -> str:
 
 def measure(
     folder: Path, sources: list[str], entry: str, constant_bytes: int, cflags: tuple[str, ...]
-) -> Build | None:
-    """Compile sources aside and read off code size and worst-case stack; None where no GCC is at hand."""
+) -> tuple[Build | None, ObjectCode | None]:
+    """Compile sources aside; read off code size, worst-case stack and, of Arm's code, what it calls.
+
+    Nothing is known where no GCC is at hand, of the code nothing where it is the host's.
+    """
     if shutil.which(_CROSS):
         compiler, machine = _CROSS, () if any(flag.startswith("-mcpu") for flag in cflags) else _PROCESSOR
     else:
@@ -31,22 +35,24 @@ def measure(
         cflags = tuple(flag for flag in cflags if not flag.startswith("-m"))
     size = compiler.removesuffix("gcc") + "size"
     if shutil.which(compiler) is None or shutil.which(size) is None:
-        return None
+        return None, None
     flags = ["-std=c99", *cflags, *machine]
     with tempfile.TemporaryDirectory() as aside:
         files = [str(folder / s) for s in sources]
         command = [compiler, *flags, "-fcallgraph-info=su", f"-I{folder}", "-c", *files]
         if subprocess.run(command, cwd=aside, capture_output=True, check=False).returncode != 0:
-            return None
+            return None, None
         objects = sorted(Path(aside).glob("*.o"))
         listing = subprocess.run(
             [size, "-A", *map(str, objects)], capture_output=True, text=True, check=True
         ).stdout
         graph = CallGraph([p.read_text() for p in sorted(Path(aside).glob("*.ci"))])
+        code = read_objects(_CROSS.removesuffix("gcc"), objects) if compiler == _CROSS else None
     total = sum(int(m.group(2)) for m in _SECTIONS.finditer(listing))
-    return Build(
+    build = Build(
         _version(compiler), flags, total - constant_bytes, graph.worst_stack(entry), graph.foreign(entry)
     )
+    return build, code
 
 
 class CallGraph:
