@@ -8,7 +8,7 @@ from torch import nn
 
 from quantize.gru.module import QuantGru, dense
 from quantize.gru.network import StepwiseNetwork
-from quantize.kernel_rounding import weighted_sum
+from quantize.kernel_rounding import addition, weighted_sum
 from quantize.network import Conv, Dense
 from quantize.qat import QuantNetwork
 from quantize.quantizers import CONTEXT_SCALE, PERCENTILE, activation, input_activation, plain
@@ -83,7 +83,16 @@ class QuantStepwise(nn.Module):
             return (said,)
         known = self.context_quant(context)
         beside = self._dense(known, self.context_head, self.context_activation)
-        return said, known, beside, self.sum_activation(plain(said) + plain(beside))
+        total = plain(said) + plain(beside)
+        if not self.training and isinstance(said, IntQuantTensor):
+            total = addition(
+                said.value / said.scale,
+                said.scale,
+                beside.value / beside.scale,
+                beside.scale,
+                self.sum_activation,
+            )
+        return said, known, beside, self.sum_activation(total)
 
     def _dense(self, source: Any, module: nn.Module, quantizer: nn.Module) -> Any:
         """Output of a dense layer, but in training on the very steps of TFLite's kernel."""
