@@ -1,5 +1,6 @@
 """Building firmware: the same bytes every time, whole or not at all, and a sentence for every mistake."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from edge.errors import InnervateError
 from edge.firmware import boards
 from edge.firmware.boards import board_names, load_board
-from edge.firmware.build import build
+from edge.firmware.build import Firmware, build
 from edge.link import Link
 from edge.signal_path import SignalPath
 from tests.tiny_bundle import RULE, tiny_bundle, tiny_path
@@ -40,7 +41,7 @@ def test_sizes_are_those_of_the_board(tmp_path: Path) -> None:
 
 
 def test_unknown_board_lists_the_boards(tmp_path: Path) -> None:
-    with pytest.raises(InnervateError, match=r"unknown board toaster. .*host, netduinoplus2"):
+    with pytest.raises(InnervateError, match=r"unknown board toaster. .*host, .*netduinoplus2"):
         build(tiny_bundle(), "toaster", tmp_path, tmp_path / "fw")
 
 
@@ -118,9 +119,36 @@ def test_too_large_for_the_board(weights: int, arena: int, region: str, tmp_path
     if not region:
         assert build(tiny_bundle(), "netduinoplus2", model, tmp_path / "fw.elf").flash > 4096
         return
-    with pytest.raises(InnervateError, match=rf"bytes too large for the board's {region}"):
+    with pytest.raises(InnervateError, match=rf"bytes too large for the board's {region} \("):
         build(tiny_bundle(), "netduinoplus2", model, tmp_path / "fw.elf")
     assert list(tmp_path.iterdir()) == [model]
+
+
+def test_says_by_how_much_a_small_board_is_exceeded(tmp_path: Path) -> None:
+    need_board("microbit")
+    board, bundle, out = load_board("microbit"), tiny_bundle(), tmp_path / "fw.elf"
+    model = tmp_path / "model"
+    model.mkdir()
+
+    def build_with(weights: int, arena: int) -> Firmware:
+        (model / "tiny.h").write_text(MODEL_H.format(arena=arena))
+        (model / "tiny.c").write_text(MODEL_C.format(weights=weights))
+        return build(bundle, "microbit", model, out)
+
+    small = build_with(128, 128)
+    free_ram, free_flash = board.ram_bytes - small.ram, board.flash_bytes - small.flash
+    assert free_ram > 8192, "most of 16 KiB is for the model"
+    full = build_with(128 + free_flash, 128 + free_ram)
+    assert full.flash == board.flash_bytes
+    assert board.ram_bytes - 8 < full.ram <= board.ram_bytes, "all but what aligns sections"
+    with pytest.raises(InnervateError, match=r"is 400 bytes too large for the board's RAM \("):
+        build_with(128, 128 + free_ram + 400)
+    with pytest.raises(
+        InnervateError,
+        match=r"1,200 bytes too large for the board's FLASH and 400 bytes .* RAM|"
+        r"400 bytes too large for the board's RAM and 1,200 bytes .* FLASH",
+    ):
+        build_with(128 + free_flash + 1200, 128 + free_ram + 400)
 
 
 def test_a_failed_build_leaves_the_old_firmware(tmp_path: Path) -> None:
@@ -135,12 +163,24 @@ def test_a_failed_build_leaves_the_old_firmware(tmp_path: Path) -> None:
 
 
 def test_every_board_has_what_it_must() -> None:
-    assert {"host", "netduinoplus2"} <= set(board_names())
+    emulated = {"microbit", "mps2-an386", "mps2-an500", "mps3-an547", "netduinoplus2"}
+    assert {"host"} | emulated <= set(board_names())
     for name in board_names():
         board = load_board(name)
-        assert (board.folder / "board.c").is_file()
+        files = [path.name for folder in board.folders for path in folder.iterdir()]
+        assert any(file.endswith(".c") for file in files)
+        assert len(files) == len(set(files)), "one would hide the other"
+        assert len(name) <= 16, "as long as Info.board"
         assert board.description
         assert board.packages
+
+
+@pytest.mark.parametrize("board", [name for name in board_names() if load_board(name).flash_bytes])
+def test_memory_is_that_of_the_linker_script(board: str) -> None:
+    found = load_board(board)
+    sizes = dict(re.findall(r"(FLASH|RAM).*LENGTH = (\d+[KM])", (found.folder / "link.ld").read_text()))
+    in_bytes = {name: int(size[:-1]) << {"K": 10, "M": 20}[size[-1]] for name, size in sizes.items()}
+    assert in_bytes == {"FLASH": found.flash_bytes, "RAM": found.ram_bytes}
 
 
 def test_a_new_board_is_one_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,4 +201,13 @@ def test_a_wrong_board_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "mine" / "board.toml").write_text('compiler = "cc"\n')
     monkeypatch.setattr(boards, "BOARDS", tmp_path)
     with pytest.raises(InnervateError, match=r"board description is wrong: .*description.*board\.toml"):
+        load_board("mine")
+
+
+def test_a_missing_common_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    toml = (load_board("host").folder / "board.toml").read_text()
+    (tmp_path / "mine" / "board.toml").write_text(f'common = ["cortex-z"]\n{toml}')
+    monkeypatch.setattr(boards, "BOARDS", tmp_path)
+    with pytest.raises(InnervateError, match=r"there is no folder common/cortex-z \(.*board\.toml"):
         load_board("mine")

@@ -26,7 +26,7 @@ def need_board(board: str, *, emulator: bool = False) -> None:
 def _generated(model: bytes, target: str) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         emit(model, "tiny", Path(folder) / "model", target)
-        return {path.name: path.read_bytes() for path in (Path(folder) / "model").iterdir()}
+        return {p.name: p.read_bytes() for p in (Path(folder) / "model").iterdir() if p.is_file()}
 
 
 def write_model(model: bytes, folder: Path, target: str = "generic") -> Path:

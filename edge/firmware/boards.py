@@ -15,13 +15,15 @@ class Emulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a board is emulated: QEMU command, its Debian package, and machine name.
 
     ``instructions_per_tick``: what one tick of the board's clock counts under ``-icount shift=0``, where
-    every instruction takes one emulated nanosecond.
+    every instruction takes one emulated nanosecond. ``not_modelled``: what the emulator lacks of the chip;
+    the firmware's code for it has not run.
     """
 
     command: str
     package: str
     machine: str
     instructions_per_tick: float
+    not_modelled: tuple[str, ...] = ()
 
 
 class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +31,8 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``packages`` are the Debian packages that bring the compiler; ``suffix`` is that of the firmware file;
     ``flash_bytes`` and ``ram_bytes`` are 0 where there is no limit to state; ``target`` is the processor for
-    whose kernels the model's C is generated.
+    whose kernels the model's C is generated. ``common``: folders of ``boards/common/`` with the sources that
+    it shares with other boards.
     """
 
     description: str
@@ -40,6 +43,7 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cflags: tuple[str, ...]
     ldflags: tuple[str, ...]
     target: str = "generic"
+    common: tuple[str, ...] = ()
     flash_bytes: int = 0
     ram_bytes: int = 0
     emulator: Emulator | None = None
@@ -47,8 +51,13 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def folder(self) -> Path:
-        """Where the board's sources are."""
+        """Where the board is described, and the sources are that are its own."""
         return BOARDS / self.name
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where all sources of the board are."""
+        return (self.folder, *(BOARDS / "common" / name for name in self.common))
 
 
 def board_names() -> list[str]:
@@ -69,4 +78,10 @@ def load_board(name: str) -> Board:
         board = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Board)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InnervateError(f"the board description is wrong: {error}", str(path), "Correct it") from error
-    return msgspec.structs.replace(board, name=name)
+    named = msgspec.structs.replace(board, name=name)
+    for folder in named.folders:
+        if not folder.is_dir():
+            raise InnervateError(
+                f"there is no folder common/{folder.name}", str(path), "Correct its `common`"
+            )
+    return named

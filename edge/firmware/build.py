@@ -115,12 +115,8 @@ def _sources(bundle: Bundle, board: Board, model_dir: Path) -> dict[str, bytes]:
     """All files of the build but config.c, by their path in the build folder."""
     model = _model_name(model_dir)
     files: dict[str, bytes] = {}
-    for room, folder in (
-        ("core", _CORE),
-        ("app", _HERE / "app"),
-        ("board", board.folder),
-        ("model", model_dir),
-    ):
+    rooms = [("core", _CORE), ("app", _HERE / "app"), ("model", model_dir)]
+    for room, folder in (*rooms, *(("board", folder) for folder in board.folders)):
         for path in sorted(folder.iterdir()):
             if path.suffix in (".c", ".h", ".S", ".ld"):
                 files[f"{room}/{path.name}"] = path.read_bytes()
@@ -191,11 +187,13 @@ def _run(board: Board, work: Path, command: list[str]) -> str:
         ) from error
     if done.returncode == 0:
         return done.stdout
-    overflow = re.search(r"region `(\w+)' overflowed by (\d+) bytes", done.stderr)
-    if overflow:
-        region, missing = overflow.groups()
+    overflows = re.findall(r"region `(\w+)' overflowed by (\d+) bytes", done.stderr)
+    if overflows:
+        excess = (
+            f"{int(missing):,} bytes too large for the board's {region}" for region, missing in overflows
+        )
         raise InnervateError(
-            f"the firmware is {int(missing):,} bytes too large for the board's {region}",
+            f"the firmware is {' and '.join(excess)}",
             f"board {board.name}",
             "Prune the model further or choose a larger board",
         )

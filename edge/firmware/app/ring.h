@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NRV_RING_SIZE 2048u /* a power of two: eight full frames, 178 ms at 115200 baud */
+#ifndef NRV_RING_SIZE /* a board's flags may give another power of two */
+#define NRV_RING_SIZE 2048u /* eight full frames, 178 ms at 115200 baud */
+#endif
 
 typedef struct {
     volatile uint32_t head; /* written by the interrupt handler only */

@@ -4,37 +4,27 @@
    Tried under QEMU's netduinoplus2 machine, which models neither RCC nor IWDG: writes to them are ignored there and
    reads give 0. Therefore the watchdog is double: the hardware IWDG, and one in the SysTick interrupt, which works in
    both and can leave a note of why it fired. The clock set-up and the IWDG have not run on silicon yet. */
-#include <stdbool.h>
-#include <string.h>
-
 #include "board.h"
+#include "cortexm.h"
 #include "messages.h"
-#include "ring.h"
+#include "systick.h"
 
-#define REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
-
-#define RCC_CR REG(0x40023800u)
-#define RCC_PLLCFGR REG(0x40023804u)
-#define RCC_CFGR REG(0x40023808u)
-#define RCC_AHB1ENR REG(0x40023830u)
-#define RCC_APB2ENR REG(0x40023844u)
-#define RCC_CSR REG(0x40023874u)
-#define FLASH_ACR REG(0x40023C00u)
-#define GPIOA_MODER REG(0x40020000u)
-#define GPIOA_AFRH REG(0x40020024u)
-#define USART1_SR REG(0x40011000u)
-#define USART1_DR REG(0x40011004u)
-#define USART1_BRR REG(0x40011008u)
-#define USART1_CR1 REG(0x4001100Cu)
-#define IWDG_KR REG(0x40003000u)
-#define IWDG_PR REG(0x40003004u)
-#define IWDG_RLR REG(0x40003008u)
-#define SYST_CSR REG(0xE000E010u)
-#define SYST_RVR REG(0xE000E014u)
-#define SYST_CVR REG(0xE000E018u)
-#define NVIC_ISER1 REG(0xE000E104u)
-#define SCB_ICSR REG(0xE000ED04u)
-#define SCB_AIRCR REG(0xE000ED0Cu)
+#define RCC_CR NRV_REG(0x40023800u)
+#define RCC_PLLCFGR NRV_REG(0x40023804u)
+#define RCC_CFGR NRV_REG(0x40023808u)
+#define RCC_AHB1ENR NRV_REG(0x40023830u)
+#define RCC_APB2ENR NRV_REG(0x40023844u)
+#define RCC_CSR NRV_REG(0x40023874u)
+#define FLASH_ACR NRV_REG(0x40023C00u)
+#define GPIOA_MODER NRV_REG(0x40020000u)
+#define GPIOA_AFRH NRV_REG(0x40020024u)
+#define USART1_SR NRV_REG(0x40011000u)
+#define USART1_DR NRV_REG(0x40011004u)
+#define USART1_BRR NRV_REG(0x40011008u)
+#define USART1_CR1 NRV_REG(0x4001100Cu)
+#define IWDG_KR NRV_REG(0x40003000u)
+#define IWDG_PR NRV_REG(0x40003004u)
+#define IWDG_RLR NRV_REG(0x40003008u)
 
 #define RCC_CR_HSIRDY (1u << 1)
 #define RCC_CR_PLLON (1u << 24)
@@ -47,34 +37,11 @@
 #define USART_SR_ORE (1u << 3)
 #define USART_SR_RXNE (1u << 5)
 #define USART_SR_TXE (1u << 7)
-#define ICSR_PENDSTSET (1u << 26)
 
-#define USART1_IRQ 37u
+#define USART1_INTERRUPT 37u
 #define BAUD 115200u
 #define HSI_HZ 16000000u
 #define PLL_HZ 168000000u
-#define SYSTICK_SPAN 0x1000000u /* the whole 24 bits: one interrupt in 100 ms at 168 MHz */
-#define WATCHDOG_SPANS 10u      /* about a second, far beyond the slowest pass of the main loop */
-#define NOTE_MAGIC 0x4E525621u
-
-static struct {
-    uint32_t magic;
-    uint32_t cause;
-    uint32_t boots;
-} note __attribute__((section(".noinit")));
-
-/* Survives a reset, not a loss of power: the flash is not written. */
-static struct {
-    uint32_t size;
-    uint8_t bytes[NRV_BOARD_STORE_MAX];
-} stored __attribute__((section(".noinit")));
-
-static nrv_ring_t received;
-static volatile uint32_t overruns;
-static volatile uint32_t spans;       /* wraps of SysTick */
-static volatile uint32_t spans_alive; /* the same at the last kick */
-static uint32_t clock_hz;
-static uint8_t reset_cause;
 
 /* 168 MHz from the internal oscillator: it needs no knowledge of the board's crystal, and its 1 % is enough for a UART. */
 static uint32_t start_clock(void)
@@ -96,96 +63,66 @@ static uint32_t start_clock(void)
     return PLL_HZ;
 }
 
-static void start_usart(void)
+static void start_usart(uint32_t clock_hz)
 {
     RCC_AHB1ENR |= 1u;
     RCC_APB2ENR |= 1u << 4;
     GPIOA_MODER = (GPIOA_MODER & ~(15u << 18)) | (10u << 18); /* PA9 and PA10: alternate function */
     GPIOA_AFRH = (GPIOA_AFRH & ~(255u << 4)) | (0x77u << 4);
-    uint32_t bus_hz = clock_hz == PLL_HZ ? PLL_HZ / 2u : clock_hz;
+    const uint32_t bus_hz = clock_hz == PLL_HZ ? PLL_HZ / 2u : clock_hz;
     USART1_BRR = (bus_hz + BAUD / 2u) / BAUD;
     USART1_CR1 = (1u << 13) | (1u << 5) | (1u << 3) | (1u << 2); /* on, receive interrupt, transmitter, receiver */
-    NVIC_ISER1 = 1u << (USART1_IRQ - 32u);
+    nrv_machine_enable(USART1_INTERRUPT);
 }
 
-static void note_reset_cause(void)
+static uint8_t cause_of_chip(void)
 {
-    uint32_t flags = RCC_CSR;
+    const uint32_t flags = RCC_CSR;
     RCC_CSR = flags | RCC_CSR_RMVF;
-    bool kept = note.magic == NOTE_MAGIC;
-    if (kept && note.cause != NRV_RESET_POWER_ON) {
-        reset_cause = (uint8_t)note.cause;
-    } else if ((flags & RCC_CSR_IWDGRSTF) != 0u) {
-        reset_cause = NRV_RESET_WATCHDOG;
-    } else if ((flags & RCC_CSR_SFTRSTF) != 0u) {
-        reset_cause = NRV_RESET_SOFTWARE;
-    } else if ((flags & RCC_CSR_PINRSTF) != 0u && (flags & RCC_CSR_PORRSTF) == 0u) {
-        reset_cause = NRV_RESET_PIN;
-    } else {
-        reset_cause = NRV_RESET_POWER_ON;
+    if ((flags & RCC_CSR_IWDGRSTF) != 0u) {
+        return NRV_RESET_WATCHDOG;
     }
-    note.boots = kept ? note.boots + 1u : 1u;
-    note.cause = NRV_RESET_POWER_ON;
-    note.magic = NOTE_MAGIC;
+    if ((flags & RCC_CSR_SFTRSTF) != 0u) {
+        return NRV_RESET_SOFTWARE;
+    }
+    return (flags & RCC_CSR_PINRSTF) != 0u && (flags & RCC_CSR_PORRSTF) == 0u ? NRV_RESET_PIN
+                                                                              : NRV_RESET_POWER_ON;
 }
-
-void nrv_board_init(void);
-void nrv_board_fault(void);
-void nrv_board_systick(void);
-void nrv_board_usart1(void);
 
 void nrv_board_init(void)
 {
-    note_reset_cause();
-    clock_hz = start_clock();
-    SYST_RVR = SYSTICK_SPAN - 1u;
-    SYST_CVR = 0;
-    SYST_CSR = 7u; /* processor clock, interrupt, on */
+    nrv_machine_start(cause_of_chip());
+    const uint32_t clock_hz = start_clock();
+    nrv_systick_start(clock_hz);
     IWDG_KR = 0x5555u;
     IWDG_PR = 4u;     /* 32 kHz / 64 */
     IWDG_RLR = 1000u; /* 2 s: twice the software watchdog, which is to come first and leave its note */
     IWDG_KR = 0xCCCCu;
-    start_usart();
+    start_usart(clock_hz);
 }
 
-void nrv_board_fault(void)
+static void receive(void)
 {
-    nrv_board_restart(NRV_RESET_FAULT);
-}
-
-void nrv_board_systick(void)
-{
-    spans++;
-    if (spans - spans_alive > WATCHDOG_SPANS) {
-        nrv_board_restart(NRV_RESET_WATCHDOG);
-    }
-}
-
-void nrv_board_usart1(void)
-{
-    uint32_t status = USART1_SR;
+    const uint32_t status = USART1_SR;
+    const uint8_t byte = (uint8_t)USART1_DR; /* after SR: clears RXNE and ORE */
     if ((status & USART_SR_ORE) != 0u) {
-        overruns++;
+        nrv_machine_overrun();
     }
-    uint8_t byte = (uint8_t)USART1_DR; /* after SR: clears RXNE and ORE */
-    if ((status & USART_SR_RXNE) != 0u && !nrv_ring_put(&received, byte)) {
-        overruns++;
+    if ((status & USART_SR_RXNE) != 0u) {
+        nrv_machine_received(byte);
     }
 }
 
-uint16_t nrv_board_credit(void)
+void nrv_board_exception(uint32_t number)
 {
-    return NRV_RING_SIZE;
-}
-
-size_t nrv_board_read(uint8_t *to, size_t room)
-{
-    return nrv_ring_take(&received, to, room);
-}
-
-uint32_t nrv_board_overruns(void)
-{
-    return overruns;
+    if (number == NRV_INTERRUPT(USART1_INTERRUPT)) {
+        receive();
+    } else if (number == NRV_SYSTICK) {
+        nrv_systick_wrapped();
+        nrv_watchdog_tick();
+    } else {
+        nrv_board_restart(NRV_RESET_FAULT);
+    }
 }
 
 void nrv_board_write(const uint8_t *from, size_t size)
@@ -197,72 +134,8 @@ void nrv_board_write(const uint8_t *from, size_t size)
     }
 }
 
-void nrv_board_idle(void)
-{
-    /* With interrupts masked, one that comes after the look at the ring still ends the wfi. */
-    __asm__ volatile("cpsid i" ::: "memory");
-    if (nrv_ring_empty(&received)) {
-        __asm__ volatile("wfi");
-    }
-    __asm__ volatile("cpsie i" ::: "memory");
-}
-
 void nrv_board_kick(void)
 {
-    spans_alive = spans;
+    nrv_watchdog_kick();
     IWDG_KR = 0xAAAAu;
-}
-
-uint64_t nrv_board_ticks(void)
-{
-    uint32_t high, low;
-    do {
-        high = spans;
-        low = SYSTICK_SPAN - 1u - SYST_CVR;
-    } while (high != spans || (SCB_ICSR & ICSR_PENDSTSET) != 0u);
-    return (uint64_t)high * SYSTICK_SPAN + low;
-}
-
-uint32_t nrv_board_tick_hz(void)
-{
-    return clock_hz;
-}
-
-void nrv_board_restart(uint8_t cause)
-{
-    note.cause = cause;
-    __asm__ volatile("dsb" ::: "memory");
-    SCB_AIRCR = 0x05FA0004u;
-    for (;;) {
-    }
-}
-
-uint8_t nrv_board_reset_cause(void)
-{
-    return reset_cause;
-}
-
-uint32_t nrv_board_boots(void)
-{
-    return note.boots;
-}
-
-int nrv_board_store(const uint8_t *from, size_t size)
-{
-    if (size > sizeof stored.bytes) {
-        return 0;
-    }
-    memcpy(stored.bytes, from, size);
-    stored.size = (uint32_t)size;
-    return 1;
-}
-
-size_t nrv_board_load(uint8_t *to, size_t room)
-{
-    /* After power-on the size is anything. */
-    if (stored.size > sizeof stored.bytes || stored.size > room) {
-        return 0;
-    }
-    memcpy(to, stored.bytes, stored.size);
-    return stored.size;
 }

@@ -1,27 +1,32 @@
-/* Vectors and start-up of the STM32F405: RM0090 table 61, ARMv7-M ARM B1.5. */
-#include <stdint.h>
-
+/* Vectors and start-up of the Cortex-M boards: ARMv6-M, ARMv7-M and ARMv8-M ARM, B1.5. */
 #include "board.h"
+#include "cortexm.h"
 
 extern uint32_t nrv_stack_bottom[], nrv_stack_top[], nrv_handler_stack_top[];
 extern uint32_t nrv_data_start[], nrv_data_end[], nrv_data_load[];
 extern uint32_t nrv_bss_start[], nrv_bss_end[];
 
 void nrv_start(void);
-void nrv_board_init(void);
-void nrv_board_fault(void);
-void nrv_board_systick(void);
-void nrv_board_usart1(void);
 
 #define STACK_PAINT 0xC5C5C5C5u
-#define VECTORS (16 + 82)
+#define VECTORS (16 + 64)
+
+/* Coprocessor access control: 10 and 11 are floating point and Helium, off after reset. */
+#define CPACR NRV_REG(0xE000ED88u)
+#define CPACR_FULL_ACCESS_10_11 (0xFu << 20)
 
 typedef void (*handler_t)(void);
 
-/* An interrupt that nobody asked for is a fault: its entry must not be empty. */
-#define FAULT_8 \
-    nrv_board_fault, nrv_board_fault, nrv_board_fault, nrv_board_fault, nrv_board_fault, nrv_board_fault, \
-        nrv_board_fault, nrv_board_fault
+static void on_exception(void)
+{
+    uint32_t number;
+    __asm__ volatile("mrs %0, ipsr" : "=r"(number));
+    nrv_board_exception(number);
+}
+
+/* All exceptions go one way, those that nobody asked for too: no entry is empty. */
+#define FOUR on_exception, on_exception, on_exception, on_exception
+#define SIXTEEN FOUR, FOUR, FOUR, FOUR
 
 static const struct {
     uint32_t *stack;
@@ -29,13 +34,8 @@ static const struct {
 } vectors __attribute__((section(".vectors"), used)) = {
     nrv_handler_stack_top,
     {
-        nrv_start, nrv_board_fault, nrv_board_fault, nrv_board_fault, nrv_board_fault, nrv_board_fault, 0, 0, 0, 0,
-        nrv_board_fault, nrv_board_fault, 0, nrv_board_fault, nrv_board_systick,
-        FAULT_8, FAULT_8, FAULT_8, FAULT_8,                                                      /* 0 to 31 */
-        nrv_board_fault, nrv_board_fault, nrv_board_fault, nrv_board_fault, nrv_board_fault,     /* 32 to 36 */
-        nrv_board_usart1,                                                                        /* 37 */
-        nrv_board_fault, nrv_board_fault,                                                        /* 38, 39 */
-        FAULT_8, FAULT_8, FAULT_8, FAULT_8, FAULT_8, nrv_board_fault, nrv_board_fault,           /* 40 to 81 */
+        nrv_start, on_exception, on_exception, FOUR, FOUR, FOUR, /* 1 to 15 */
+        SIXTEEN, SIXTEEN, SIXTEEN, SIXTEEN,                      /* interrupts 0 to 63 */
     },
 };
 
@@ -55,6 +55,10 @@ uint32_t nrv_board_stack_used(void)
 
 void nrv_start(void)
 {
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
+    CPACR |= CPACR_FULL_ACCESS_10_11;
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
     for (uint32_t *p = nrv_stack_bottom; p < nrv_stack_top; p++) {
         *p = STACK_PAINT;
     }
