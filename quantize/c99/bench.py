@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from edge.errors import InnervateError
-from edge.firmware.bench.emulator import BOARDS, run_windows
+from edge.firmware.bench.emulator import BOARDS
 from quantize.c99.emitter import emit
 from quantize.c99.kernels import TARGETS
+from quantize.c99.profile import run_once
 
 NAME = "model"
-SINGLE = "single"
-"""The model as the harness runs it: with its first input and its first output alone."""
 HEAD = ("model", "MACs", "instructions", "per MAC", "code", "constants", "arena", "stack")
 
 
@@ -66,10 +63,7 @@ def measure_model(tflite: bytes, name: str, board: str, target: str, where: str)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / NAME
         report = emit(tflite, NAME, folder, target, where=where)
-        (folder / f"{SINGLE}.h").write_text(_single(len(report.input_shapes), len(report.output_shapes)))
-        size = int(np.prod(report.input_shapes[0]))
-        window = np.random.default_rng(0).integers(-128, 128, (1, size), np.int8)
-        result = run_windows(folder, SINGLE, window, board)
+        result = run_once(folder, report, board)
     assert report.build is not None  # the cross compiler was there
     return Figures(
         name,
@@ -80,27 +74,6 @@ def measure_model(tflite: bytes, name: str, board: str, target: str, where: str)
         report.arena_bytes,
         result.stack_bytes,
     )
-
-
-def _single(inputs: int, outputs: int) -> str:
-    """Return a header whose `single_run` gives a model memory for its further inputs and outputs."""
-    ends = [("input", inputs), ("output", outputs)]
-    further = [(kind, n) for kind, count in ends for n in range(2, count + 1)]
-    arguments = [kind if n == 1 else f"{kind}_{n}" for kind, count in ends for n in range(1, count + 1)]
-    prefix = NAME.upper()
-    lines = [
-        f'#include "{NAME}.h"',
-        f"typedef {NAME}_t {SINGLE}_t;",
-        f"#define {SINGLE.upper()}_INPUT_SIZE {prefix}_INPUT_SIZE",
-        f"#define {SINGLE.upper()}_OUTPUT_SIZE {prefix}_OUTPUT_SIZE",
-        f"#define {SINGLE}_reset {NAME}_reset",
-        *(f"static int8_t {kind}_{n}[{prefix}_{kind.upper()}_{n}_SIZE];" for kind, n in further),
-        f"static inline void {SINGLE}_run({SINGLE}_t *m, const int8_t *input, int8_t *output)",
-        "{",
-        f"    {NAME}_run(m, {', '.join(arguments)});",
-        "}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from quantize.c99.folder import MARK, whole_folder
 from quantize.c99.kernels import CORE, Family, find_target
 from quantize.c99.lowering import lower
 from quantize.c99.packages import write_packages
+from quantize.c99.profile import board_of, profile
 from quantize.c99.program import Program
 from quantize.c99.report import ArenaBuffer, Layer, Report
 from quantize.c99.source import header, output_buffer, scratch_buffer, source, state_buffer
@@ -130,7 +131,9 @@ def write_sources(
     return [f"{name}.c", *(Path(file).name for file in needed if file.endswith(".c"))], constant_bytes
 
 
-def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: str = "") -> Report:
+def emit(
+    tflite: bytes, name: str, out: Path, target: str = "generic", where: str = "", measure: bool = False
+) -> Report:
     """Compile an int8 `.tflite` file to a folder of C99.
 
     Args:
@@ -139,12 +142,15 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
         out: the folder to write; one written before is replaced, as a whole or not at all.
         target: a key of `quantize.c99.kernels.TARGETS`.
         where: the file, for messages.
+        measure: count instructions in the emulator, layer by layer.
 
     Raises:
-        InnervateError: the file, name or target cannot be used, or `out` holds something else.
+        InnervateError: the file, name or target cannot be used, or `out` holds something else; or what
+            measuring needs is missing.
     """
     _check_name(name)
     processor = find_target(target)
+    board = board_of(target) if measure else ""
     kernels = processor.family
     where = where or f"{name}.tflite"
     program = kernels.fit(lower(read_model(tflite, where)))
@@ -176,5 +182,12 @@ def emit(tflite: bytes, name: str, out: Path, target: str = "generic", where: st
             build=build,
             checks=checks(layers, build, code),
         )
-        (folder / MARK).write_text(json.dumps(report.to_json(), indent=1) + "\n")
+        _write_report(report, folder)
+        if measure:
+            report = profile(folder, report, board)
+            _write_report(report, folder)
     return report
+
+
+def _write_report(report: Report, folder: Path) -> None:
+    (folder / MARK).write_text(json.dumps(report.to_json(), indent=1) + "\n")

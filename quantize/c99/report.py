@@ -16,6 +16,7 @@ class Layer:
     macs: int
     # Proved: no order of summing takes the accumulator beyond this, and it is below 2^31.
     accumulator_bound: int | None
+    instructions: int | None = None  # emulated, to one tick of the board's counter; None where not counted
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,16 @@ class Build:
     stack_bytes: int | None
     # Functions on the way whose frames are not in that figure: the C library's.
     stack_excludes: list[str]
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """One run of NAME_run on an emulated board: instructions, not cycles."""
+
+    board: str
+    instructions_per_tick: int  # what counts can be told apart by
+    instructions: int
+    stack_bytes: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,12 @@ class Report:
     layers: list[Layer]
     build: Build | None
     checks: list[Check]
+    emulated: Emulated | None = None  # where it was asked for
+
+    @property
+    def instructions_per_mac(self) -> float | None:
+        """Of the emulated run."""
+        return self.emulated.instructions / self.macs if self.emulated and self.macs else None
 
     @property
     def flash_bytes(self) -> int | None:
@@ -85,4 +102,5 @@ class Report:
 
     def to_json(self) -> dict[str, object]:
         """Return what goes into report.json."""
-        return {**asdict(self), "flash_bytes": self.flash_bytes}
+        derived = {"flash_bytes": self.flash_bytes, "instructions_per_mac": self.instructions_per_mac}
+        return {**asdict(self), **derived}

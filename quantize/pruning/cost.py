@@ -13,17 +13,10 @@ from edge.errors import InnervateError
 from edge.model_file import read_io
 from quantize.c99.bench import measure
 from quantize.c99.emitter import emit
+from quantize.c99.profile import BOARDS
 from quantize.calibrate import calibrate
 from quantize.forms import lower, quantized, read_graph
 from quantize.tflite_writer import write
-
-BOARDS: Final = {
-    "generic": "mps2-an386",
-    "cortex-m4": "mps2-an386",
-    "cortex-m7": "mps2-an500",
-    "cortex-m55": "mps3-an547",
-}
-"""Emulated board that counts a target's instructions."""
 
 
 class Footprint(msgspec.Struct, frozen=True):
