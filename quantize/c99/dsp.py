@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99.lstm_tables import sigmoid_tables
+from quantize.c99.lstm_tables import fine_tanh_tables, sigmoid_tables
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 
@@ -229,7 +229,8 @@ def _gates(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.uin
     # [unit, group, pair of gates, tap % 2, tap / 2]
     pairs = (parts[:, 0] + 256 * parts[:, 1]).transpose(1, 2, 0, 4, 3)
     words = np.ascontiguousarray(pairs).reshape(units, -1).view("<u4").astype(np.uint32)
-    return np.concatenate([_words(2 * bias.reshape(4, units).T), words], axis=1)
+    biases = _words(2 * bias.reshape(4, units).T)
+    return np.concatenate([biases[:, ::2], words, biases[:, 1::2]], axis=1)
 
 
 def _lstm(step: Step) -> Step:
@@ -253,18 +254,24 @@ def _lstm(step: Step) -> Step:
             [-1 - shift for shift in parameters.pop(f"{prefix}shift")],
         )
     ]
-    groups = sum(-(-parameters[name] // _GROUP) for name in ("inputs", "units"))
+    no_curve = {"lines": 0, "above": 0}
+    input_groups, hidden_groups = (-(-parameters[name] // _GROUP) for name in ("inputs", "units"))
     return replace(
         step,
         kernel="dsp_lstm",
         parameters={
             "lstm": parameters,
+            "input_groups": input_groups,
+            "hidden_groups": hidden_groups,
             "scales": tuple(int(value) for gate in zip(*scales, strict=True) for value in gate),
             "hidden_scale": -1 - parameters["hidden_shift"] + 256 * (2 * parameters["hidden_zero"] + 1),
             "stream": np.concatenate([_gates(*part) for part in zip(matrices, biases, strict=True)], axis=1),
             "sigmoid": sigmoid_tables(),
+            "fine_tanh": fine_tanh_tables(parameters["cell_bits"])
+            if parameters["cell_bits"] < 2
+            else no_curve,
         },
-        scratch=2 * _GROUP * groups,
+        scratch=2 * _GROUP * (input_groups + hidden_groups),
         lead=lead_of_rows(
             parameters["batches"] * parameters["steps"], parameters["inputs"], parameters["units"]
         ),

@@ -5,7 +5,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize.c99.program import Value
+
 Integers = NDArray[np.int64]
+Words = NDArray[np.uint32]
 
 _FAR, _FLAT = 1 << 14, 37464  # NRV_SIGMOID_FAR and NRV_SIGMOID_FLAT
 _BLOCK = 256  # arguments of one line
@@ -21,16 +24,17 @@ def _halved(x: Integers, times: int) -> Integers:
     return rounded
 
 
-def _exponentials(count: int) -> Integers:
-    """Return e^-v of v = 0, 1/4096, ... as gemmlowp gives it in int16, in steps of 2^-15; 1 saturates."""
+def _exponentials(count: int, bits: int) -> Integers:
+    """Return e^-v of v = 0 ... count - 1 steps of 2^(bits - 15) as gemmlowp gives it, in steps of 2^-15."""
     middle, third = 28918, 10923  # e^(-1/8), 1/3
-    v = np.arange(1, count)
-    x = (1 << 12) - 8 * ((v - 1) % 1024 + 1)  # from the middle of the last quarter
+    quarter = 1 << (13 - bits)
+    before = np.arange(count - 1)
+    x = (1 << 12) - (before % quarter + 1) * (1 << bits)  # from the middle of the last quarter
     x2 = _times(x, x)
     series = _halved(_times(_halved(_times(x2, x2), 2) + _times(x2, x), third) + x2, 1)
     result = middle + _times(x + series, middle)
     for bit, factor in enumerate((25520, 19875, 12055, 4435, 600, 11)):  # e^-(2^bit / 4)
-        result = np.where((v - 1) // 1024 >> bit & 1, _times(result, factor), result)
+        result = np.where(before // quarter >> bit & 1, _times(result, factor), result)
     return np.concatenate([[(1 << 15) - 1], result])
 
 
@@ -43,10 +47,15 @@ def _twice_reciprocal(a: Integers) -> Integers:
     return x
 
 
+def _twice_sigmoid(count: int, bits: int) -> Integers:
+    """Return 2 / (1 + e^-v) in steps of 2^-13; 0 has a branch of its own."""
+    return np.concatenate([[1 << 13], _twice_reciprocal(_exponentials(count, bits)[1:])])
+
+
 def _line(y: Integers, limit: int, steps: int, even: bool) -> tuple[int, Integers]:
     """Return a line's word and how far above it its values lie, at most `limit`."""
     k = np.arange(len(y))
-    chord = round(float(y[-1] - y[0]) / (len(y) - 1) * (1 << steps))
+    chord = round(float(y[-1] - y[0]) / max(len(y) - 1, 1) * (1 << steps))
     best = limit + 1
     word, above = 0, y
     for slope in range(max(chord - _SPREAD, -(1 << 15)), min(chord + _SPREAD, (1 << 15) - 1) + 1, 8):
@@ -59,28 +68,41 @@ def _line(y: Integers, limit: int, steps: int, even: bool) -> tuple[int, Integer
     return word, above
 
 
-def _packed(above: Integers, bits: int) -> NDArray[np.uint32]:
+def _packed(above: Integers, bits: int) -> Words:
     """Return values of `bits` bits as words: the first in the highest bits, the others from the lowest on."""
     count = 32 // bits
     places = (np.arange(count) - 1) % count * bits
     words = np.pad(above, (0, -len(above) % count)).reshape(-1, count) << places
-    return words.sum(axis=1).astype(np.uint32)
+    return np.asarray(words.sum(axis=1), np.uint32)
+
+
+def _lines(y: Integers, limit: int, steps: int, even: bool = False) -> tuple[Words, Integers]:
+    """Return the words of all lines, and how far above them the values lie."""
+    parts = [_line(y[i : i + _BLOCK], limit, steps, even) for i in range(0, len(y), _BLOCK)]
+    words, above = zip(*parts, strict=True)
+    return np.asarray(words, np.uint32), np.concatenate(above)
+
+
+def _curve(y: Integers) -> dict[str, Words]:
+    """Return an `nrv_dsp_curve_t`."""
+    lines, above = _lines(y, 15, 15, even=True)
+    return {"lines": lines, "above": _packed(above, 4)}
 
 
 @lru_cache
-def sigmoid_tables() -> dict[str, NDArray[np.uint32] | NDArray[np.int16]]:
-    """Return the members of an `nrv_dsp_sigmoid_t`."""
-    exponentials = _exponentials(_FLAT)
-    near = _twice_reciprocal(exponentials[:_FAR])
-    near[0] = 1 << 13  # 0 has a branch of its own
-    far = exponentials[_FAR:] >> 1
-    parts = {"near": (near, 15, 15, 4), "far": (far, 1, 16, 1)}
-    tables: dict[str, NDArray[np.uint32] | NDArray[np.int16]] = {}
-    for name, (y, limit, steps, bits) in parts.items():
-        lines = [
-            _line(y[i : i + _BLOCK], limit, steps, even=name == "near") for i in range(0, len(y), _BLOCK)
-        ]
-        tables[f"{name}_lines"] = np.array([word for word, _ in lines]).astype(np.uint32)
-        tables[f"{name}_above"] = _packed(np.concatenate([above for _, above in lines]), bits)
-    tables["far_values"] = _twice_reciprocal(2 * np.arange(far.max() + 1)).astype(np.int16)
-    return tables
+def sigmoid_tables() -> dict[str, Value]:
+    """Return an `nrv_dsp_sigmoid_t`."""
+    far = _exponentials(_FLAT, 3)[_FAR:] >> 1
+    far_lines, far_above = _lines(far, 1, 16)
+    return {
+        "near": _curve(_twice_sigmoid(_FAR, 3)),
+        "far_lines": far_lines,
+        "far_above": _packed(far_above, 1),
+        "far_values": _twice_reciprocal(2 * np.arange(far.max() + 1)).astype(np.int16),
+    }
+
+
+@lru_cache
+def fine_tanh_tables(cell_bits: int) -> dict[str, Words]:
+    """Return an `nrv_dsp_curve_t` of 2 / (1 + e^-2x) for x of 0 or 1 integer bits."""
+    return _curve(_twice_sigmoid((1 << 15) + 1, cell_bits + 1))

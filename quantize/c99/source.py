@@ -143,7 +143,7 @@ def _member(name: str, value: Value, tag: str, constants: _Constants) -> str:
     if isinstance(value, np.ndarray):
         return f".{name} = {constants.name(f'{tag}_{name}', value)}"
     if isinstance(value, Mapping):
-        inner = [_member(key, part, tag, constants) for key, part in value.items()]
+        inner = [_member(key, part, f"{tag}_{name}", constants) for key, part in value.items()]
         return "\n".join([f".{name} = {{", *_wrapped(inner, " " * 8), "    }"])
     if isinstance(value, tuple):
         return f".{name} = {{{', '.join(_integer(v) for v in value)}}}"

@@ -2,15 +2,14 @@
 
 #include "nrv_dsp.h"
 
-/* `count` int8, doubled, as a column of int16 filled up with zeros to four; returns its end. */
-static uint32_t *widen_twice(const int8_t *from, int32_t count, uint32_t *column)
+/* `count` int8, doubled, as a column of int16 filled up with zeros to four. */
+static void widen_twice(const int8_t *from, int32_t count, uint32_t *column)
 {
     for (; count > 0; count -= 4, from += 4) {
         const uint32_t x = count >= 4 ? nrv_load4(from) : nrv_load_some(from, count);
         *column++ = nrv_even_plus(nrv_even(x), x);
         *column++ = nrv_odd_plus(nrv_odd(x), x);
     }
-    return column;
 }
 
 /*
@@ -18,12 +17,11 @@ static uint32_t *widen_twice(const int8_t *from, int32_t count, uint32_t *column
  * gives 256 times the one gate's sum plus the other's, and once with its low bytes alone, which gives that one: three
  * instructions where unpacking both would take four. What overflows on the way comes off again.
  */
-static inline const uint32_t *four_sums(const uint32_t *w, const uint32_t *column, int32_t groups, int32_t sums[4])
+static inline const uint32_t *four_sums(const uint32_t *w, const uint32_t *column, uint32_t groups, int32_t sums[4])
 {
     int32_t a = (int32_t)w[0], ab = a;
-    int32_t c = (int32_t)w[2], cd = c;
-    const int32_t b = (int32_t)w[1], d = (int32_t)w[3];
-    w += 4;
+    int32_t c = (int32_t)w[1], cd = c;
+    w += 2;
 #ifdef NRV_DSP_ASM
 #define NRV_LSTM_TWO(both, low, p, x)                                                                                  \
     "smlad %[" both "], %[" p "], %[" x "], %[" both "]\n\t"                                                           \
@@ -31,22 +29,27 @@ static inline const uint32_t *four_sums(const uint32_t *w, const uint32_t *colum
     "smlad %[" low "], %[" p "], %[" x "], %[" low "]\n\t"
 #define NRV_LSTM_GROUP                                                                                                 \
     "ldrd %[x], %[y], [%[column]], #8\n\t"                                                                             \
-    "ldrd %[p], %[q], [%[w]], #8\n\t"                                                                                  \
+    "ldmia %[w]!, {%[p], %[q], %[r], %[s]}\n\t"                                                                        \
     NRV_LSTM_TWO("ab", "a", "p", "x") NRV_LSTM_TWO("ab", "a", "q", "y")                                                \
-    "ldrd %[p], %[q], [%[w]], #8\n\t"                                                                                  \
-    NRV_LSTM_TWO("cd", "c", "p", "x") NRV_LSTM_TWO("cd", "c", "q", "y")
-    int32_t rounds = (groups + 1) / 2;
-    uint32_t x, y, p, q;
+    NRV_LSTM_TWO("cd", "c", "r", "x") NRV_LSTM_TWO("cd", "c", "s", "y")
+    uint32_t x, y;
+    /* In rising order, for LDMIA. */
+    register uint32_t p __asm__("r4");
+    register uint32_t q __asm__("r5");
+    register uint32_t r __asm__("r6");
+    register uint32_t s __asm__("r8");
+    groups++;
     __asm__ volatile(
-        "lsrs %[p], %[groups], #1\n\t" /* an odd number starts in the middle */
-        "bcs 2f\n"
+        "lsrs %[groups], %[groups], #1\n\t" /* an odd number starts in the middle */
+        "bcc 2f\n"
         "1:\n\t" NRV_LSTM_GROUP
         "2:\n\t" NRV_LSTM_GROUP
-        "subs %[rounds], %[rounds], #1\n\t"
+        "subs %[groups], %[groups], #1\n\t"
         "bne 1b"
         : [a] "+r"(a), [ab] "+r"(ab), [c] "+r"(c), [cd] "+r"(cd), [w] "+r"(w), [column] "+r"(column),
-          [rounds] "+r"(rounds), [x] "=&r"(x), [y] "=&r"(y), [p] "=&r"(p), [q] "=&r"(q)
-        : [groups] "r"(groups)
+          [groups] "+r"(groups), [x] "=&r"(x), [y] "=&r"(y), [p] "=&r"(p), [q] "=&r"(q), [r] "=&r"(r),
+          [s] "=&r"(s)
+        :
         : "cc", "memory");
 #undef NRV_LSTM_GROUP
 #undef NRV_LSTM_TWO
@@ -61,20 +64,20 @@ static inline const uint32_t *four_sums(const uint32_t *w, const uint32_t *colum
     }
 #endif
     sums[0] = a;
-    sums[1] = b + ((int32_t)((uint32_t)ab - (uint32_t)a) >> 8);
+    sums[1] = (int32_t)w[0] + ((int32_t)((uint32_t)ab - (uint32_t)a) >> 8);
     sums[2] = c;
-    sums[3] = d + ((int32_t)((uint32_t)cd - (uint32_t)c) >> 8);
-    return w;
+    sums[3] = (int32_t)w[1] + ((int32_t)((uint32_t)cd - (uint32_t)c) >> 8);
+    return w + 2;
 }
 
 /*
  * From twice a sum to twice the steps of 2^-12 of a gate, not rounded yet: half of it is equal to nrv_requantize(), as
  * nrv_dsp_requantize() is.
  */
-static inline int32_t to_gate(int32_t doubled, int32_t multiplier, int32_t places)
+static inline int32_t to_gate(int32_t doubled, const int32_t scale[2])
 {
-    const int32_t y = nrv_high_mul_rounded(doubled, multiplier);
-    return ((y + (y >> 31)) >> places) + 1;
+    const int32_t y = nrv_high_mul_rounded(doubled, scale[0]);
+    return ((y + (y >> 31)) >> scale[1]) + 1;
 }
 
 /* x / 2 cut downwards, within int16. */
@@ -88,26 +91,37 @@ static inline int32_t halved_clip16(int32_t x)
 #endif
 }
 
-static int32_t tanh_of_cell(const nrv_dsp_lstm_t *p, int32_t cell)
+static inline int32_t gate(int32_t from_input, int32_t doubled, const int32_t recurrent_scale[2])
 {
-    /* With fewer integer bits the arguments are finer than the tables'. */
-    const int32_t more = p->lstm.cell_bits - 2;
-    return more < 0 ? nrv_tanh15(cell, p->lstm.cell_bits) : nrv_dsp_tanh15(&p->sigmoid, cell, more);
+    return nrv_clip16(from_input + (to_gate(doubled, recurrent_scale) >> 1));
 }
 
-/* nrv_lstm_cell(); products are added to what rounds them. */
-static inline int16_t next_cell(const nrv_dsp_lstm_t *p, const int32_t gates[4], int32_t cell, int8_t *hidden)
+/* A unit's next cell state and *hidden state, as nrv_lstm_cell(); returns where the stream goes on. */
+static inline const uint32_t *next_cell(const nrv_dsp_lstm_t *p, const uint32_t *w, const uint32_t *in,
+                                        const uint32_t *state, int16_t *cell, int8_t *hidden)
 {
     const nrv_lstm_t *l = &p->lstm;
-    const int32_t input = nrv_dsp_sigmoid15(&p->sigmoid, gates[0]);
-    const int32_t forget = nrv_dsp_sigmoid15(&p->sigmoid, gates[1]);
-    const int32_t output = nrv_dsp_sigmoid15(&p->sigmoid, gates[3]);
-    const int32_t kept = nrv_rounded_shift(forget * cell, 15);
-    const int32_t added = input * nrv_dsp_tanh15(&p->sigmoid, gates[2], 1);
-    int32_t next = nrv_clip16(kept + nrv_rounded_shift(added, 15 + l->cell_bits));
+    const nrv_dsp_sigmoid_t *sigmoid = &p->sigmoid;
+    const int32_t *scales = p->scales;
+    int32_t x[4], h[4];
+    w = four_sums(w, in, p->input_groups, x);
+    x[0] = halved_clip16(to_gate(x[0], scales));
+    x[1] = halved_clip16(to_gate(x[1], scales + 4));
+    x[2] = halved_clip16(to_gate(x[2], scales + 8));
+    x[3] = halved_clip16(to_gate(x[3], scales + 12));
+    w = four_sums(w, state, p->hidden_groups, h);
+    const int32_t input = nrv_dsp_sigmoid15(sigmoid, gate(x[0], h[0], scales + 2));
+    const int32_t added = input * nrv_dsp_tanh15(sigmoid, gate(x[2], h[2], scales + 10), 1);
+    const int32_t twice = ((added + (added >> 31)) >> (14 + l->cell_bits)) + 1;
+    const int32_t forget = nrv_dsp_sigmoid15(sigmoid, gate(x[1], h[1], scales + 6));
+    int32_t next = nrv_clip16(nrv_rounded_shift(forget * *cell, 15) + (twice >> 1));
     next = next > l->cell_clip ? l->cell_clip : next < -l->cell_clip ? -l->cell_clip : next;
-    *hidden = nrv_dsp_requantize(output * tanh_of_cell(p, next), l->hidden_multiplier, p->hidden_scale, 0);
-    return (int16_t)next;
+    *cell = (int16_t)next;
+    const int32_t output = nrv_dsp_sigmoid15(sigmoid, gate(x[3], h[3], scales + 14));
+    const int32_t tanh = l->cell_bits < 2 ? nrv_dsp_fine_tanh15(&p->fine_tanh, next)
+                                          : nrv_dsp_tanh15(sigmoid, next, l->cell_bits - 2);
+    *hidden = nrv_dsp_requantize(output * tanh, l->hidden_multiplier, p->hidden_scale, 0);
+    return w;
 }
 
 void nrv_dsp_lstm(const nrv_dsp_lstm_t *p, const int8_t *input, int8_t *output, int8_t *scratch, int8_t *hidden,
@@ -115,25 +129,17 @@ void nrv_dsp_lstm(const nrv_dsp_lstm_t *p, const int8_t *input, int8_t *output, 
 {
     const nrv_lstm_t *l = &p->lstm;
     uint32_t *const in = (uint32_t *)(void *)scratch; /* the arena's buffers start on words */
+    uint32_t *const state = in + 2 * p->input_groups;
     int16_t *cells = (int16_t *)(void *)cell;
     for (int32_t batch = 0; batch < l->batches; batch++, hidden += l->units, cells += l->units) {
-        for (int32_t step = 0; step < l->steps; step++, input += l->inputs) {
-            uint32_t *const state = widen_twice(input, l->inputs, in);
+        for (int32_t step = 0; step < l->steps; step++, input += l->inputs, output += l->units) {
+            widen_twice(input, l->inputs, in);
             widen_twice(hidden, l->units, state);
             const uint32_t *w = p->stream;
             for (int32_t unit = 0; unit < l->units; unit++) {
-                int32_t gates[4], recurrent[4];
-                w = four_sums(w, in, (l->inputs + 3) / 4, gates);
-                w = four_sums(w, state, (l->units + 3) / 4, recurrent);
-                for (int i = 0; i < 4; i++) {
-                    const int32_t *s = &p->scales[4 * i];
-                    const int32_t from_input = halved_clip16(to_gate(gates[i], s[0], s[1]));
-                    const int32_t from_hidden = to_gate(recurrent[i], s[2], s[3]) >> 1;
-                    gates[i] = nrv_clip16(from_input + from_hidden);
-                }
-                cells[unit] = next_cell(p, gates, cells[unit], &hidden[unit]);
-                *output++ = hidden[unit];
+                w = next_cell(p, w, in, state, &cells[unit], &hidden[unit]);
             }
+            nrv_copy(output, l->units, hidden);
         }
     }
 }
