@@ -15,6 +15,14 @@ void nrv_start(void);
 #define CPACR NRV_REG(0xE000ED88u)
 #define CPACR_FULL_ACCESS_10_11 (0xFu << 20)
 
+#define MPU_CTRL NRV_REG(0xE000ED94u)
+#define MPU_RNR NRV_REG(0xE000ED98u)
+#define MPU_RBAR NRV_REG(0xE000ED9Cu)
+#define MPU_RASR NRV_REG(0xE000EDA0u)
+#define MPU_ON_ELSE_AS_WITHOUT 5u
+#define GUARD_BYTES 0x10000u
+#define GUARD_64K_NO_ACCESS ((1u << 28) | (15u << 1) | 1u)
+
 typedef void (*handler_t)(void);
 
 static void on_exception(void)
@@ -39,6 +47,19 @@ static const struct {
     },
 };
 
+/* Where nothing answers below the stack, an overflow faults by itself. Buses of MPS2 images answer: the protection unit
+   of ARMv7-M says no. Elsewhere it says so earlier than the bus. */
+static void guard_stack(void)
+{
+#if defined(__ARM_ARCH_7EM__)
+    MPU_RNR = 0;
+    MPU_RBAR = (uint32_t)nrv_stack_bottom - GUARD_BYTES;
+    MPU_RASR = GUARD_64K_NO_ACCESS;
+    MPU_CTRL = MPU_ON_ELSE_AS_WITHOUT;
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
+}
+
 uint32_t nrv_board_stack_size(void)
 {
     return (uint32_t)(nrv_stack_top - nrv_stack_bottom) * (uint32_t)sizeof(uint32_t);
@@ -59,6 +80,7 @@ void nrv_start(void)
     CPACR |= CPACR_FULL_ACCESS_10_11;
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 #endif
+    guard_stack();
     for (uint32_t *p = nrv_stack_bottom; p < nrv_stack_top; p++) {
         *p = STACK_PAINT;
     }
