@@ -31,19 +31,27 @@ def compile_model(
     target: Annotated[
         str, typer.Option("--target", help="Processor: generic, cortex-m4, cortex-m7, cortex-m33.")
     ] = "generic",
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Count each layer's instructions in the emulator.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Compile an int8 model to plain C99: sources, CMakeLists.txt and report.json in one folder."""
+    """Compile an int8 model to plain C99: sources, packages, report.json and report.html in one folder."""
+    from innervate.report.compiled import render
     from quantize.c99 import emit
 
-    report = emit(read_model(file), c_name(file), out, target, str(file))
+    report = emit(read_model(file), c_name(file), out, target, str(file), measure, render)
     if json:
         emit_json(report.to_json())
         return
+    counted = ("instructions",) if report.emulated else ()
     emit_table(
-        ("layer", "operator", "output", "MACs"),
+        ("layer", "operator", "output", "MACs", *counted),
         (
-            (layer.position, layer.operator, "x".join(map(str, layer.output_shape)), layer.macs)
+            (
+                *(layer.position, layer.operator, "x".join(map(str, layer.output_shape)), layer.macs),
+                *(getattr(layer, column) for column in counted),
+            )
             for layer in report.layers
         ),
     )
@@ -51,6 +59,11 @@ def compile_model(
         f"{out}: {report.macs:,} MACs, arena {report.arena_bytes:,} bytes, "
         f"constants {report.constant_bytes:,} bytes"
     )
+    if report.emulated:
+        say(f"{report.emulated.instructions:,} instructions, emulated on {report.emulated.board}")
+    for check in report.checks:
+        if not check.passed:
+            say(f"Does not hold: {check.what} ({check.how}): {check.evidence}")
 
 
 def build(

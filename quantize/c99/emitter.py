@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from edge.errors import InnervateError
@@ -132,7 +133,13 @@ def write_sources(
 
 
 def emit(
-    tflite: bytes, name: str, out: Path, target: str = "generic", where: str = "", measure: bool = False
+    tflite: bytes,
+    name: str,
+    out: Path,
+    target: str = "generic",
+    where: str = "",
+    measure: bool = False,
+    page: Callable[[Report], str] | None = None,
 ) -> Report:
     """Compile an int8 `.tflite` file to a folder of C99.
 
@@ -143,6 +150,7 @@ def emit(
         target: a key of `quantize.c99.kernels.TARGETS`.
         where: the file, for messages.
         measure: count instructions in the emulator, layer by layer.
+        page: what to write into report.html.
 
     Raises:
         InnervateError: the file, name or target cannot be used, or `out` holds something else; or what
@@ -186,6 +194,8 @@ def emit(
         if measure:
             report = profile(folder, report, board)
             _write_report(report, folder)
+        if page:
+            (folder / "report.html").write_text(page(report), "utf-8")
     return report
 
 

@@ -37,6 +37,7 @@ def measure(
     if shutil.which(compiler) is None or shutil.which(size) is None:
         return None, None
     flags = ["-std=c99", *cflags, *machine]
+    folder = folder.resolve()  # the compiler runs elsewhere
     with tempfile.TemporaryDirectory() as aside:
         files = [str(folder / s) for s in sources]
         command = [compiler, *flags, "-fcallgraph-info=su", f"-I{folder}", "-c", *files]
