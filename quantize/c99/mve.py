@@ -3,15 +3,16 @@
 Every step that the kernels here cannot carry out exactly, or not faster, is left to the DSP extension's.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantize.c99 import dsp
-from quantize.c99.overlap import lead_of_blocks, lead_of_windows
+from quantize.c99.fusion import fused, widened
+from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 
 _LANES = 16  # int8 in a vector
@@ -79,7 +80,7 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
     lead = lead_of_blocks(window, in_c, units / pool, _COLUMNS)
     if in_place:
         # Windows are read again for each unit, when outputs of their block are already written.
-        lead = lead_of_windows(window, in_c, units) + (_COLUMNS - 1) * units
+        lead = max(lead, 0) + _COLUMNS * units // pool
     return replace(
         step,
         kernel="mve_conv2d",
@@ -94,12 +95,134 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
     )
 
 
+_STRIPE = 128  # windows at the most
+_PLANES_BYTES = 4096  # as far as a stripe of four windows does not need more
+_MAX_PLANE = 8191  # bytes
+_MAX_PLANE_GROUPS = 2
+_MAX_AVERAGED = 4080  # taps
+
+
+@dataclass(frozen=True)
+class _Stripe:
+    """So many rows and columns of windows, and the plane of input that they reach."""
+
+    rows: int
+    columns: int
+    step_y: int
+    step_x: int
+    plane: int
+    groups: int
+
+    def instructions(self, window: Mapping[str, int], channels: int, units: int) -> float:
+        """Estimate what an image takes."""
+        blocks = -(-self.rows * self.columns // _COLUMNS)
+        copying = self.plane * (4 * -(-channels // 8) + 9)
+        multiplying = units * (25 + blocks * (27 + 8 * (self.groups - 1)))
+        stripes = -(-window["out_h"] // self.rows) * -(-window["out_w"] // self.columns)
+        return stripes * (copying + multiplying + 30 * blocks)
+
+
+def _stripes(window: Mapping[str, int], channels: int) -> Iterator[_Stripe]:
+    """Yield the stripes that are possible, with planes by rows and by columns."""
+    reach_y, reach_x = ((window[f"kernel_{a}"] - 1) * window[f"dilation_{a}"] for a in "hw")
+    for rows in range(1, min(window["out_h"], _STRIPE) + 1):
+        for columns in range(1, min(window["out_w"], _STRIPE // rows) + 1):
+            height = (rows - 1) * window["stride_h"] + reach_y + 1
+            width = (columns - 1) * window["stride_w"] + reach_x + 1
+            plane = height * width
+            if plane > _MAX_PLANE or (plane * channels > _PLANES_BYTES and rows * columns > _COLUMNS):
+                continue
+            for step_y, step_x in ((width, 1), (1, height)):
+                groups = _groups(reach_y * step_y + reach_x * step_x + 1)
+                if groups <= _MAX_PLANE_GROUPS:
+                    yield _Stripe(rows, columns, step_y, step_x, plane, groups)
+
+
+def _stripe_lead(window: Mapping[str, int], stripe: _Stripe, in_c: int, out_c: int) -> int | None:
+    windows = stripe.rows * stripe.columns
+    if stripe.columns == window["out_w"] and window["out_h"] % stripe.rows == 0:
+        return lead_of_blocks(window, in_c, out_c, windows)
+    if stripe.rows == 1 or stripe.columns == window["out_w"]:
+        return lead_of_windows(window, in_c, out_c) + (windows - 1) * out_c
+    return None
+
+
+def _depthwise(step: Step) -> Step:
+    parameters: Mapping[str, Any] = step.parameters
+    in_c, multiplier, window = (parameters[name] for name in ("in_c", "channel_multiplier", "window"))
+    taps = parameters["weights"]
+    if in_c == 1:
+        filters = np.ascontiguousarray(np.moveaxis(taps.reshape(taps.shape[1:]), -1, 0)[..., None])
+        whole = {k: v for k, v in parameters.items() if k != "channel_multiplier"}
+        return _conv2d(replace(step, parameters={**whole, "weights": filters, "out_c": multiplier}))
+    units = in_c * multiplier
+    stripes = _stripes(window, in_c)
+    stripe = min(stripes, key=lambda s: s.instructions(window, in_c, units), default=None)
+    if stripe is None or stripe.rows * stripe.columns < min(_COLUMNS, window["out_h"] * window["out_w"]):
+        return step
+    if not _is_exact(step):
+        return step
+    flat = np.zeros((units, stripe.groups * _LANES), np.int8)
+    y, x = np.indices((window["kernel_h"], window["kernel_w"]))
+    places = y * window["dilation_h"] * stripe.step_y + x * window["dilation_w"] * stripe.step_x
+    flat[:, places.reshape(-1)] = taps.reshape(-1, units).T
+    blocks = -(-stripe.rows * stripe.columns // _COLUMNS)
+    return replace(
+        step,
+        kernel="mve_depthwise",
+        parameters={
+            "window": window,
+            "in_c": in_c,
+            "channel_multiplier": multiplier,
+            **asdict(stripe),
+            **{name: parameters[name] for name in ("output_zero", "act_min", "act_max")},
+            "stream": stream(flat, parameters),
+        },
+        takes_scratch=True,
+        scratch=blocks * 8 * _COLUMNS + in_c * stripe.plane + stripe.groups * _LANES,
+        lead=_stripe_lead(window, stripe, in_c, units),
+    )
+
+
+def _dense(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    # A row is read again for each four of its units.
+    lead = lead_of_rows(p["rows"], p["depth"], p["units"]) if p["units"] <= _COLUMNS else None
+    return replace(step, kernel="mve_dense", lead=lead)
+
+
+def _pool(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    window, channels = p["window"], p["channels"]
+    if step.kernel == "average_pool" and window["kernel_h"] * window["kernel_w"] > _MAX_AVERAGED:
+        return step
+    return replace(step, kernel=f"mve_{step.kernel}", lead=lead_of_windows(window, channels, channels))
+
+
+def _mean(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    fits = p["inner"] >= _COLUMNS and p["middle"] == 1 and p["shift"] in _SHIFTS
+    return replace(step, kernel="mve_mean") if fits else step
+
+
 _FIT: dict[str, Callable[[Step], Step]] = {
+    "average_pool": _pool,
     "conv2d": _conv2d,
+    "dense": _dense,
+    "depthwise": _depthwise,
+    "max_pool": _pool,
+    "mean": _mean,
 }
+
+
+def _pooled(conv: Step, pool: Step) -> Step | None:
+    """Return a convolution that keeps the higher of two neighbours, or None if it cannot."""
+    wider = widened(conv, pool, (2,)) if _is_exact(conv) else None
+    return replace(_conv2d(*wider), output=pool.output) if wider else None
 
 
 def fit(program: Program) -> Program:
     """Return the program with this family's steps, and those of the DSP family where it has none."""
-    steps = [_FIT[s.kernel](s) if s.kernel in _FIT else s for s in map(dsp.laid_down, program.steps)]
+    steps = fused(program, map(dsp.laid_down, program.steps), _pooled)
+    steps = [_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps]
     return dsp.fit(replace(program, steps=tuple(steps)))

@@ -1,0 +1,209 @@
+#if defined(__GNUC__) && !defined(__clang__)
+/* The assembly needs every register: also where the rest is built for a debugger, with a frame pointer. */
+#pragma GCC optimize("O2", "omit-frame-pointer")
+#endif
+
+#include "nrv_mve_depthwise.h"
+
+#include "nrv_mve_matrix.h"
+
+enum { BLOCK = 4 /* windows */ };
+
+/* Where four windows start in a plane, and where their outputs go, for the stripe's first channel. */
+typedef struct {
+    int32_t start[BLOCK];
+    int32_t offset[BLOCK];
+} nrv_mve_block_t;
+
+/* Fills in the blocks of a stripe; the last window is repeated until its block is full. Returns how many they are. */
+static int32_t place_blocks(const nrv_mve_depthwise_t *p, int32_t rows, int32_t columns, nrv_mve_block_t *block)
+{
+    const nrv_window_t *w = &p->window;
+    const int32_t blocks = (rows * columns + BLOCK - 1) / BLOCK;
+    const int32_t out_c = p->in_c * p->channel_multiplier;
+    int32_t y = 0;
+    int32_t x = 0;
+    for (int32_t i = 0; i < blocks; i++, block++) {
+        for (int32_t lane = 0; lane < BLOCK; lane++) {
+            block->start[lane] = y * w->stride_h * p->step_y + x * w->stride_w * p->step_x;
+            block->offset[lane] = (y * w->out_w + x) * out_c;
+            if (x + 1 < columns) {
+                x++;
+            } else if (y + 1 < rows) {
+                y++;
+                x = 0;
+            }
+        }
+    }
+    return blocks;
+}
+
+/* One pixel's channels, each to the same place of its plane. */
+static inline void spread(const nrv_mve_depthwise_t *p, const int8_t *pixel, int8_t *planes)
+{
+#ifdef NRV_MVE_ASM
+    const uint16x8_t places = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)p->plane);
+    __asm__ volatile(
+        "wlstp.16 lr, %[channels], 2f\n"
+        "1:\n\t"
+        "vldrb.u16 q0, [%[pixel]], #8\n\t"
+        "vstrb.16 q0, [%[planes], %q[places]]\n\t"
+        "add %[planes], %[planes], %[step]\n\t"
+        "letp lr, 1b\n"
+        "2:\n\t"
+        : [pixel] "+r"(pixel), [planes] "+r"(planes)
+        : [channels] "r"(p->in_c), [step] "r"(8 * p->plane), [places] "w"(places)
+        : "lr", "q0", "memory");
+#else
+    for (int32_t c = 0; c < p->in_c; c++) {
+        planes[c * p->plane] = pixel[c];
+    }
+#endif
+}
+
+/* The planes of the stripe whose first output is at (y, x). */
+static void fill_planes(const nrv_mve_depthwise_t *p, const int8_t *input, int32_t y, int32_t x, int32_t rows,
+                        int32_t columns, int8_t *planes)
+{
+    const nrv_window_t *w = &p->window;
+    const int32_t top = y * w->stride_h - w->pad_top;
+    const int32_t left = x * w->stride_w - w->pad_left;
+    const int32_t height = (rows - 1) * w->stride_h + (w->kernel_h - 1) * w->dilation_h + 1;
+    const int32_t width = (columns - 1) * w->stride_w + (w->kernel_w - 1) * w->dilation_w + 1;
+    const int32_t first_row = top < 0 ? -top : 0;
+    const int32_t first_column = left < 0 ? -left : 0;
+    const int32_t last_row = nrv_min(height, w->in_h - top);
+    const int32_t last_column = nrv_min(width, w->in_w - left);
+    if (first_row > 0 || first_column > 0 || last_row < height || last_column < width) {
+        nrv_mve_fill(planes, p->in_c * p->plane, w->input_zero);
+    }
+    for (int32_t row = first_row; row < last_row; row++) {
+        const int8_t *pixel = input + ((top + row) * w->in_w + left + first_column) * p->in_c;
+        int8_t *to = planes + row * p->step_y + first_column * p->step_x;
+        for (int32_t column = first_column; column < last_column; column++, pixel += p->in_c, to += p->step_x) {
+            spread(p, pixel, to);
+        }
+    }
+}
+
+#ifdef NRV_MVE_ASM
+
+#define MULTIPLY_ONE(a)                                                                                                \
+    "vldrb.u8 q1, [%[" a "]]\n\t"                                                                                      \
+    "vmladav.s8 %[" a "], q0, q1\n\t"
+#define MULTIPLY_TWO(a)                                                                                                \
+    "vldrb.u8 q1, [%[" a "]]\n\t"                                                                                      \
+    "vldrb.u8 q2, [%[" a "], #16]\n\t"                                                                                 \
+    "vmladav.s8 %[" a "], q0, q1\n\t"                                                                                  \
+    "vmladava.s8 %[" a "], %q[second], q2\n\t"
+
+/* All windows of a stripe for one output channel. */
+#define UNIT_LOOP(multiply)                                                                                            \
+    __asm__ volatile(                                                                                                  \
+        "vldrb.u8 q0, [%[w]]\n\t"                                                                                      \
+        "dls lr, %[blocks]\n"                                                                                          \
+        "1:\n\t"                                                                                                       \
+        "ldrd %[a0], %[a1], [%[block]], #8\n\t"                                                                        \
+        "ldrd %[a2], %[a3], [%[block]], #8\n\t"                                                                        \
+        "add %[a0], %[a0], %[plane]\n\t"                                                                               \
+        "add %[a1], %[a1], %[plane]\n\t"                                                                               \
+        "add %[a2], %[a2], %[plane]\n\t"                                                                               \
+        "add %[a3], %[a3], %[plane]\n\t"                                                                               \
+        multiply("a0") multiply("a1") multiply("a2") multiply("a3")                                                    \
+        "vmov q1[2], q1[0], %[a0], %[a2]\n\t"                                                                          \
+        "vmov q1[3], q1[1], %[a1], %[a3]\n\t"                                                                          \
+        "vadd.i32 q1, q1, %[bias]\n\t"                                                                                 \
+        "vqrdmulh.s32 q1, q1, %[multiplier]\n\t"                                                                       \
+        "vshr.s32 q2, q1, #31\n\t"                                                                                     \
+        "vadd.i32 q1, q1, q2\n\t"                                                                                      \
+        "vrshl.s32 q1, %[shift]\n\t"                                                                                   \
+        "vldrw.u32 q2, [%[block]], #16\n\t"                                                                            \
+        "vadd.i32 q1, q1, %q[zero]\n\t"                                                                                \
+        "vmax.s32 q1, q1, %q[low]\n\t"                                                                                 \
+        "vmin.s32 q1, q1, %q[high]\n\t"                                                                                \
+        "vstrb.32 q1, [%[output], q2]\n\t"                                                                             \
+        "le lr, 1b\n\t"                                                                                                \
+        : [block] "+r"(block), [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2), [a3] "=&Te"(a3)                      \
+        : [w] "r"(w), [blocks] "r"(blocks), [plane] "r"(plane), [bias] "r"(scale[0]), [multiplier] "r"(scale[1]),      \
+          [shift] "r"(scale[2]), [output] "r"(output), [second] "w"(second), [zero] "w"(zero), [low] "w"(low),         \
+          [high] "w"(high)                                                                                             \
+        : "q0", "q1", "q2", "lr", "memory")
+
+static inline __attribute__((always_inline)) void multiply_blocks(const nrv_mve_depthwise_t *p, const uint32_t *w,
+                                                                  const int8_t *plane, const nrv_mve_block_t *block,
+                                                                  int32_t blocks, int8_t *output)
+{
+    const uint32_t *const scale = w + p->groups * 4;
+    const int32x4_t zero = vdupq_n_s32(p->output_zero);
+    const int32x4_t low = vdupq_n_s32(p->act_min);
+    const int32x4_t high = vdupq_n_s32(p->act_max);
+    int8x16_t second = vdupq_n_s8(0);
+    int32_t a0, a1, a2, a3;
+    if (p->groups == 1) {
+        UNIT_LOOP(MULTIPLY_ONE);
+    } else {
+        second = vldrbq_s8((const int8_t *)(w + 4));
+        UNIT_LOOP(MULTIPLY_TWO);
+    }
+}
+
+#else
+
+static void multiply_blocks(const nrv_mve_depthwise_t *p, const uint32_t *w, const int8_t *plane,
+                            const nrv_mve_block_t *block, int32_t blocks, int8_t *output)
+{
+    const int8_t *const weights = (const int8_t *)w;
+    const int32_t taps = p->groups * NRV_MVE_LANES;
+    w += p->groups * 4;
+    for (; blocks > 0; blocks--, block++) {
+        for (int32_t lane = 0; lane < BLOCK; lane++) {
+            int32_t acc = (int32_t)w[0];
+            for (int32_t tap = 0; tap < taps; tap++) {
+                acc += weights[tap] * plane[block->start[lane] + tap];
+            }
+            const int32_t value = nrv_requantize(acc, (int32_t)w[1], (int32_t)w[2]) + p->output_zero;
+            output[block->offset[lane]] = nrv_clamp8(value, p->act_min, p->act_max);
+        }
+    }
+}
+
+#endif
+
+static void multiply_stripe(const nrv_mve_depthwise_t *p, const int8_t *plane, const nrv_mve_block_t *block,
+                            int32_t blocks, int8_t *output)
+{
+    const uint32_t *w = p->stream;
+    for (int32_t c = p->in_c; c > 0; c--, plane += p->plane) {
+        for (int32_t i = p->channel_multiplier; i > 0; i--, w += p->groups * 4 + 3) {
+            multiply_blocks(p, w, plane, block, blocks, output++);
+        }
+    }
+}
+
+void nrv_mve_depthwise(const nrv_mve_depthwise_t *p, const int8_t *input, int8_t *output, int8_t *scratch)
+{
+    const nrv_window_t *w = &p->window;
+    nrv_mve_block_t *const block = (nrv_mve_block_t *)(void *)scratch; /* the arena's buffers start on words */
+    int8_t *const planes = (int8_t *)(block + (p->rows * p->columns + BLOCK - 1) / BLOCK);
+    const int32_t out_c = p->in_c * p->channel_multiplier;
+    int32_t placed_rows = 0; /* what the blocks in scratch are for */
+    int32_t placed_columns = 0;
+    int32_t blocks = 0;
+    for (int32_t batch = 0; batch < w->batches; batch++) {
+        for (int32_t y = 0; y < w->out_h; y += p->rows) {
+            const int32_t rows = nrv_min(p->rows, w->out_h - y);
+            for (int32_t x = 0; x < w->out_w; x += p->columns) {
+                const int32_t columns = nrv_min(p->columns, w->out_w - x);
+                if (rows != placed_rows || columns != placed_columns) {
+                    blocks = place_blocks(p, rows, columns, block);
+                    placed_rows = rows;
+                    placed_columns = columns;
+                }
+                fill_planes(p, input, y, x, rows, columns, planes);
+                multiply_stripe(p, planes, block, blocks, output + (y * w->out_w + x) * out_c);
+            }
+        }
+        input += w->in_h * w->in_w * p->in_c;
+        output += w->out_h * w->out_w * out_c;
+    }
+}
