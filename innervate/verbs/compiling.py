@@ -15,6 +15,24 @@ BoardOption = Annotated[
     str, typer.Option("--board", help="A board of `innervate boards`.", show_default=False)
 ]
 
+MaxFlash = Annotated[
+    int | None,
+    typer.Option("--max-flash", min=1, help="Bytes of constants and code at most.", show_default=False),
+]
+MaxArena = Annotated[
+    int | None,
+    typer.Option("--max-arena", min=1, help="Bytes of memory between layers at most.", show_default=False),
+]
+MaxInstructions = Annotated[
+    int | None,
+    typer.Option(
+        "--max-instructions",
+        min=1,
+        help="Instructions of a call at most, counted in the emulator.",
+        show_default=False,
+    ),
+]
+
 
 def c_name(file: Path) -> str:
     """A C identifier made of a file's name."""
@@ -34,13 +52,28 @@ def compile_model(
     measure: Annotated[
         bool, typer.Option("--measure", help="Count each layer's instructions in the emulator.")
     ] = False,
+    optimize: Annotated[
+        str | None,
+        typer.Option(
+            "--optimize",
+            help="speed: the target's kernels, -O2; balanced: those at -Os; size: portable ones at -Os. "
+            "By default the first that keeps the limits.",
+            show_default=False,
+        ),
+    ] = None,
+    max_flash: MaxFlash = None,
+    max_arena: MaxArena = None,
+    max_instructions: MaxInstructions = None,
     json: Json = False,
 ) -> None:
     """Compile an int8 model to plain C99: sources, packages, report.json and report.html in one folder."""
     from innervate.report.compiled import render
-    from quantize.c99 import emit
+    from quantize.c99.choice import Limits, emit_within
 
-    report = emit(read_model(file), c_name(file), out, target, str(file), measure, render)
+    limits = Limits(max_flash, max_arena, max_instructions)
+    report = emit_within(
+        read_model(file), c_name(file), out, limits, target, optimize, str(file), measure, render
+    )
     if json:
         emit_json(report.to_json())
         return
@@ -57,7 +90,8 @@ def compile_model(
     )
     say(
         f"{out}: {report.macs:,} MACs, arena {report.arena_bytes:,} bytes, "
-        f"constants {report.constant_bytes:,} bytes"
+        f"constants {report.constant_bytes:,} bytes, "
+        f"optimized for {report.optimize}"
     )
     if report.emulated:
         say(f"{report.emulated.instructions:,} instructions, emulated on {report.emulated.board}")

@@ -140,6 +140,7 @@ def emit(
     where: str = "",
     measure: bool = False,
     page: Callable[[Report], str] | None = None,
+    optimize: str = "speed",
 ) -> Report:
     """Compile an int8 `.tflite` file to a folder of C99.
 
@@ -151,13 +152,14 @@ def emit(
         where: the file, for messages.
         measure: count instructions in the emulator, layer by layer.
         page: what to write into report.html.
+        optimize: a key of `quantize.c99.kernels.WAYS`.
 
     Raises:
-        InnervateError: the file, name or target cannot be used, or `out` holds something else; or what
-            measuring needs is missing.
+        InnervateError: the file, name, target or `optimize` cannot be used, or `out` holds something else;
+            or what measuring needs is missing.
     """
     _check_name(name)
-    processor = find_target(target)
+    processor = find_target(target, optimize)
     board = board_of(target) if measure else ""
     kernels = processor.family
     where = where or f"{name}.tflite"
@@ -176,6 +178,7 @@ def emit(
             format=REPORT_FORMAT,
             name=name,
             target=target,
+            optimize=optimize,
             cflags=["-std=c99", *processor.cflags],
             sources=sources,
             input_shapes=[list(model.tensors[i].shape) for i in model.inputs],

@@ -134,12 +134,20 @@ TARGETS = {
 }
 
 
-def find_target(name: str) -> Target:
-    """Return a target by its name.
+# Ways to build for a target: whether with its own kernels, and GCC's flag. -O3 makes them larger, not faster.
+WAYS = {"speed": (True, "-O2"), "balanced": (True, "-Os"), "size": (False, "-Os")}
+
+
+def find_target(name: str, way: str = "speed") -> Target:
+    """Return a target by its name, built one of the `WAYS`.
 
     Raises:
-        InnervateError: there is no such target.
+        InnervateError: there is no such target or way.
     """
     if name not in TARGETS:
         raise InnervateError(f"Unknown target '{name}'", "", f"Known targets: {', '.join(TARGETS)}")
-    return TARGETS[name]
+    if way not in WAYS:
+        raise InnervateError(f"Cannot optimize for '{way}'", "", f"Choose one of {', '.join(WAYS)}")
+    target, (own, flag) = TARGETS[name], WAYS[way]
+    cflags = tuple(flag if f.startswith("-O") else f for f in target.cflags)
+    return Target(target.family if own else GENERIC, cflags)

@@ -74,6 +74,7 @@ class Report:
     format: int
     name: str
     target: str
+    optimize: str  # for: speed, balanced or size
     cflags: list[str]
     sources: list[str]
     input_shapes: list[list[int]]
