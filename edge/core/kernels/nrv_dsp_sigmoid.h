@@ -62,18 +62,24 @@ static inline int32_t nrv_on_curve(const nrv_dsp_curve_t *p, uint32_t v)
     return (line >> 15) + (int32_t)(nrv_rotated(p->above[v >> 3], 4 * v) >> 28);
 }
 
-/* 2 / (1 + e^-v). */
-static inline int32_t nrv_twice_sigmoid13(const nrv_dsp_sigmoid_t *p, uint32_t v)
+static inline int32_t nrv_on_far_lines(const nrv_dsp_sigmoid_t *p, uint32_t v)
 {
-    if (v < NRV_SIGMOID_FAR) {
-        return nrv_on_curve(&p->near, v);
-    }
-    if (v >= NRV_SIGMOID_FLAT) {
+    if (v >= NRV_SIGMOID_FLAT - NRV_SIGMOID_FAR) {
         return 1 << 14;
     }
-    v -= NRV_SIGMOID_FAR;
     const int32_t line = nrv_on_line(p->far_lines[v >> 8], v);
     return p->far_values[(line >> 16) + (int32_t)(nrv_rotated(p->far_above[v >> 5], v) >> 31)];
+}
+
+/* 2 / (1 + e^-v). Most arguments are near ones. */
+static inline int32_t nrv_twice_sigmoid13(const nrv_dsp_sigmoid_t *p, uint32_t v)
+{
+#ifdef __GNUC__
+    const int is_near = (int)__builtin_expect(v < NRV_SIGMOID_FAR, 1);
+#else
+    const int is_near = v < NRV_SIGMOID_FAR;
+#endif
+    return is_near ? nrv_on_curve(&p->near, v) : nrv_on_far_lines(p, v - NRV_SIGMOID_FAR);
 }
 
 /* nrv_sigmoid15() of x within 16 bits. Nothing saturates: arguments end at 8. */
