@@ -25,7 +25,7 @@ INSTRUCTIONS = {
     "emg_cnn": 450_000,
     "eegnet": 1_600_000,
     "acharya13": 1_500_000,
-    "lstm": 1_200_000,
+    "lstm": 650_000,
     "dscnn": 4_200_000,
 }
 CODE_BYTES, STACK_BYTES = 8192, 512

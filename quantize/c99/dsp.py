@@ -18,6 +18,7 @@ from quantize.c99.program import Program, Step, Value
 # What nrv_dsp_requantize() is equal to the reference within.
 _MAX_BOUND = 1 << 30
 _SHIFTS = range(-23, 0)
+_SHIFTS_TO_GATES = range(-23, 31)
 _GROUP = 4  # taps
 _BLOCK = 4  # channels of a depthwise convolution
 _MAX_INT16_TAPS = 256  # int8 whose sum fits int16
@@ -236,8 +237,9 @@ def _gates(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.uin
 def _lstm(step: Step) -> Step:
     parameters = dict[str, Any](step.parameters)
     assert step.accumulator_bound is not None
-    shifts = (*parameters["shift"], *parameters["recurrent_shift"], parameters["hidden_shift"])
-    if step.accumulator_bound >= _MAX_BOUND or any(shift not in _SHIFTS for shift in shifts):
+    shifts = (*parameters["shift"], *parameters["recurrent_shift"])
+    exact = step.accumulator_bound < _MAX_BOUND and min(shifts) in _SHIFTS_TO_GATES
+    if not exact or parameters["hidden_shift"] not in _SHIFTS:
         return step
     prefixes = ("", "recurrent_")
     matrices = [parameters.pop(f"{prefix}weights") for prefix in prefixes]
@@ -264,6 +266,7 @@ def _lstm(step: Step) -> Step:
             "input_groups": input_groups,
             "hidden_groups": hidden_groups,
             "scales": tuple(int(value) for gate in zip(*scales, strict=True) for value in gate),
+            "raised": int(max(shifts) >= 0),
             "hidden_scale": -1 - parameters["hidden_shift"] + 256 * (2 * parameters["hidden_zero"] + 1),
             "stream": np.concatenate([_gates(*part) for part in zip(matrices, biases, strict=True)], axis=1),
             "sigmoid": sigmoid_tables(),

@@ -72,10 +72,13 @@ static inline const uint32_t *four_sums(const uint32_t *w, const uint32_t *colum
 
 /*
  * From twice a sum to twice the steps of 2^-12 of a gate, not rounded yet: half of it is equal to nrv_requantize(), as
- * nrv_dsp_requantize() is.
+ * nrv_dsp_requantize() is. What is not shifted to the right (only where `raised`) is rounded once.
  */
-static inline int32_t to_gate(int32_t doubled, const int32_t scale[2])
+static inline int32_t to_gate(int32_t doubled, const int32_t scale[2], int raised)
 {
+    if (raised && scale[1] < 0) {
+        return 2 * nrv_high_mul_rounded((int32_t)((uint32_t)doubled << (-1 - scale[1])), scale[0]);
+    }
     const int32_t y = nrv_high_mul_rounded(doubled, scale[0]);
     return ((y + (y >> 31)) >> scale[1]) + 1;
 }
@@ -91,37 +94,49 @@ static inline int32_t halved_clip16(int32_t x)
 #endif
 }
 
-static inline int32_t gate(int32_t from_input, int32_t doubled, const int32_t recurrent_scale[2])
+static inline int32_t gate(int32_t from_input, int32_t doubled, const int32_t recurrent_scale[2], int raised)
 {
-    return nrv_clip16(from_input + (to_gate(doubled, recurrent_scale) >> 1));
+    return nrv_clip16(from_input + (to_gate(doubled, recurrent_scale, raised) >> 1));
 }
 
 /* A unit's next cell state and *hidden state, as nrv_lstm_cell(); returns where the stream goes on. */
-static inline const uint32_t *next_cell(const nrv_dsp_lstm_t *p, const uint32_t *w, const uint32_t *in,
-                                        const uint32_t *state, int16_t *cell, int8_t *hidden)
+static inline __attribute__((always_inline)) const uint32_t *next_cell(const nrv_dsp_lstm_t *p, const uint32_t *w,
+                                                                       const uint32_t *in, const uint32_t *state,
+                                                                       int16_t *cell, int8_t *hidden, int raised)
 {
     const nrv_lstm_t *l = &p->lstm;
     const nrv_dsp_sigmoid_t *sigmoid = &p->sigmoid;
     const int32_t *scales = p->scales;
     int32_t x[4], h[4];
     w = four_sums(w, in, p->input_groups, x);
-    x[0] = halved_clip16(to_gate(x[0], scales));
-    x[1] = halved_clip16(to_gate(x[1], scales + 4));
-    x[2] = halved_clip16(to_gate(x[2], scales + 8));
-    x[3] = halved_clip16(to_gate(x[3], scales + 12));
+    x[0] = halved_clip16(to_gate(x[0], scales, raised));
+    x[1] = halved_clip16(to_gate(x[1], scales + 4, raised));
+    x[2] = halved_clip16(to_gate(x[2], scales + 8, raised));
+    x[3] = halved_clip16(to_gate(x[3], scales + 12, raised));
     w = four_sums(w, state, p->hidden_groups, h);
-    const int32_t input = nrv_dsp_sigmoid15(sigmoid, gate(x[0], h[0], scales + 2));
-    const int32_t added = input * nrv_dsp_tanh15(sigmoid, gate(x[2], h[2], scales + 10), 1);
+    const int32_t input = nrv_dsp_sigmoid15(sigmoid, gate(x[0], h[0], scales + 2, raised));
+    const int32_t added = input * nrv_dsp_tanh15(sigmoid, gate(x[2], h[2], scales + 10, raised), 1);
     const int32_t twice = ((added + (added >> 31)) >> (14 + l->cell_bits)) + 1;
-    const int32_t forget = nrv_dsp_sigmoid15(sigmoid, gate(x[1], h[1], scales + 6));
+    const int32_t forget = nrv_dsp_sigmoid15(sigmoid, gate(x[1], h[1], scales + 6, raised));
     int32_t next = nrv_clip16(nrv_rounded_shift(forget * *cell, 15) + (twice >> 1));
     next = next > l->cell_clip ? l->cell_clip : next < -l->cell_clip ? -l->cell_clip : next;
     *cell = (int16_t)next;
-    const int32_t output = nrv_dsp_sigmoid15(sigmoid, gate(x[3], h[3], scales + 14));
+    const int32_t output = nrv_dsp_sigmoid15(sigmoid, gate(x[3], h[3], scales + 14, raised));
     const int32_t tanh = l->cell_bits < 2 ? nrv_dsp_fine_tanh15(&p->fine_tanh, next)
                                           : nrv_dsp_tanh15(sigmoid, next, l->cell_bits - 2);
     *hidden = nrv_dsp_requantize(output * tanh, l->hidden_multiplier, p->hidden_scale, 0);
     return w;
+}
+
+/* One step; apart for each `raised`, which is known where this is inlined. */
+static inline __attribute__((always_inline)) void next_cells(const nrv_dsp_lstm_t *p, const uint32_t *in,
+                                                             const uint32_t *state, int16_t *cells, int8_t *hidden,
+                                                             int raised)
+{
+    const uint32_t *w = p->stream;
+    for (int32_t unit = 0; unit < p->lstm.units; unit++) {
+        w = next_cell(p, w, in, state, &cells[unit], &hidden[unit], raised);
+    }
 }
 
 void nrv_dsp_lstm(const nrv_dsp_lstm_t *p, const int8_t *input, int8_t *output, int8_t *scratch, int8_t *hidden,
@@ -135,9 +150,10 @@ void nrv_dsp_lstm(const nrv_dsp_lstm_t *p, const int8_t *input, int8_t *output, 
         for (int32_t step = 0; step < l->steps; step++, input += l->inputs, output += l->units) {
             widen_twice(input, l->inputs, in);
             widen_twice(hidden, l->units, state);
-            const uint32_t *w = p->stream;
-            for (int32_t unit = 0; unit < l->units; unit++) {
-                w = next_cell(p, w, in, state, &cells[unit], &hidden[unit]);
+            if (p->raised) {
+                next_cells(p, in, state, cells, hidden, 1);
+            } else {
+                next_cells(p, in, state, cells, hidden, 0);
             }
             nrv_copy(output, l->units, hidden);
         }

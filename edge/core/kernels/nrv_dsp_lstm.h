@@ -9,8 +9,9 @@ typedef struct {
     nrv_lstm_t lstm; /* without weights, biases and the gates' scales */
     uint32_t input_groups; /* of four values, the last one filled up */
     uint32_t hidden_groups;
-    /* For each gate multiplier and shift to the right less one, 0 to 22, then the recurrent ones. */
+    /* For each gate multiplier and shift to the right less one, up to 22, then the recurrent ones. */
     int32_t scales[16];
+    int32_t raised; /* some of these shifts are negative */
     int32_t hidden_scale; /* hidden_shift and hidden_zero as nrv_dsp_requantize() takes them */
     /*
      * For every unit, input then recurrent: twice the biases of input and cell gate; for each group of four taps four
