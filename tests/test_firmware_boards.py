@@ -10,6 +10,7 @@ from edge.firmware.boards import board_names, load_board
 from edge.link import Link, Traced
 from edge.messages import ResetCause, Trace
 from hil_tests.run import validate
+from tests.stateful_models import stateful_bundle, step_file
 from tests.tiny_bundle import tiny_bundle
 from tests.tiny_firmware import build_tiny, need_board
 
@@ -55,9 +56,10 @@ def test_board_boots_and_computes_the_golden_integers(board: str, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("board", EMULATED)
-def test_suite_passes_on_the_board(board: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["convolution", "kept state and context"])
+def test_suite_passes_on_the_board(model: str, board: str, tmp_path: Path) -> None:
     need_board(board, emulator=True)
-    bundle = tiny_bundle()
+    bundle = tiny_bundle() if model == "convolution" else stateful_bundle(step_file(context=2), True)
     bundle.save(tmp_path / "tiny.nrv")
     firmware = build_tiny(bundle, board, tmp_path)
     report = validate(tmp_path / "tiny.nrv", f"qemu:{board}", firmware.path, tmp_path / "report")
@@ -65,4 +67,5 @@ def test_suite_passes_on_the_board(board: str, tmp_path: Path) -> None:
     assert sum(stage.values for stage in report.parity) > 0
     assert sum(stage.differing for stage in report.parity) == 0
     reasons = {test.message for test in report.tests if test.outcome == "skipped"}
-    assert reasons == {"the model takes no context", "the bundle's signal path does not look for it"}
+    takes_none = set() if bundle.pipeline.context else {"the model takes no context"}
+    assert reasons == {"the bundle's signal path does not look for it"} | takes_none
