@@ -62,9 +62,9 @@
 #define UART_INTERRUPT 2u
 #define TIMER0_INTERRUPT 8u
 #define CLOCK_HZ 16000000u
-#define SPAN (CLOCK_HZ / NRV_WATCHDOG_SPANS)
+#define SPAN (CLOCK_HZ / NRV_SPANS_PER_SECOND)
 
-static uint64_t ticks;     /* up to `captured` */
+static uint64_t ticks;    /* up to `captured` */
 static uint32_t captured; /* the timer's 32 bits; it is looked at far more often than it wraps */
 
 static uint8_t cause_of_chip(void)
@@ -157,7 +157,7 @@ void nrv_board_exception(uint32_t number)
         TIMER_COMPARE0 = 0;
         (void)advance();
         TIMER_CC0 = captured + SPAN;
-        nrv_watchdog_tick();
+        nrv_watchdog_span();
     } else {
         nrv_board_restart(NRV_RESET_FAULT);
     }

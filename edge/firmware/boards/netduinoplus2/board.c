@@ -119,7 +119,7 @@ void nrv_board_exception(uint32_t number)
         receive();
     } else if (number == NRV_SYSTICK) {
         nrv_systick_wrapped();
-        nrv_watchdog_tick();
+        nrv_watchdog_span();
     } else {
         nrv_board_restart(NRV_RESET_FAULT);
     }

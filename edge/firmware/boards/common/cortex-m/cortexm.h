@@ -28,10 +28,12 @@ void nrv_machine_enable(uint32_t interrupt);
 void nrv_machine_received(uint8_t byte);
 void nrv_machine_overrun(void);
 
-/* A watchdog in a timer's interrupt: restarts the device after NRV_WATCHDOG_SPANS ticks without a kick. It works where
-   the chip has none, and leaves its reason. */
-#define NRV_WATCHDOG_SPANS 16u
-void nrv_watchdog_tick(void);
+/* How often the board's timer interrupts. SysTick has 24 bits: no less at 168 MHz. */
+#define NRV_SPANS_PER_SECOND 16u
+
+/* A watchdog in the timer's interrupt: restarts the device after a second without a kick. It works where the chip has
+   none, and leaves its reason. */
+void nrv_watchdog_span(void);
 void nrv_watchdog_kick(void);
 
 #endif

@@ -28,7 +28,7 @@ static struct {
 
 static nrv_ring_t received;
 static volatile uint32_t overruns;
-static volatile uint32_t spans_left = NRV_WATCHDOG_SPANS;
+static volatile uint32_t spans_left = NRV_SPANS_PER_SECOND;
 static uint8_t reset_cause;
 
 int nrv_machine_kept(void)
@@ -62,7 +62,7 @@ void nrv_machine_overrun(void)
     overruns++;
 }
 
-void nrv_watchdog_tick(void)
+void nrv_watchdog_span(void)
 {
     if (--spans_left == 0u) {
         nrv_board_restart(NRV_RESET_WATCHDOG);
@@ -71,7 +71,7 @@ void nrv_watchdog_tick(void)
 
 void nrv_watchdog_kick(void)
 {
-    spans_left = NRV_WATCHDOG_SPANS;
+    spans_left = NRV_SPANS_PER_SECOND;
 }
 
 uint16_t nrv_board_credit(void)

@@ -10,7 +10,6 @@
 #define SCB_ICSR NRV_REG(0xE000ED04u)
 
 #define ICSR_PENDSTSET (1u << 26)
-#define SPANS_PER_SECOND 16u /* of at most 24 bits */
 
 static volatile uint32_t spans; /* wraps */
 static uint32_t span;           /* ticks in one */
@@ -19,7 +18,7 @@ static uint32_t tick_hz;
 void nrv_systick_start(uint32_t clock_hz)
 {
     tick_hz = clock_hz;
-    span = clock_hz / SPANS_PER_SECOND;
+    span = clock_hz / NRV_SPANS_PER_SECOND;
     SYST_RVR = span - 1u;
     SYST_CVR = 0;
     SYST_CSR = 7u; /* processor clock, interrupt, on */

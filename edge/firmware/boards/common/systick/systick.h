@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* Starts it on the processor's clock; from then on it interrupts 16 times a second. */
+/* Starts it on the processor's clock; from then on it interrupts NRV_SPANS_PER_SECOND times a second. */
 void nrv_systick_start(uint32_t clock_hz);
 
 /* For its interrupt. */
