@@ -11,7 +11,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from quantize.c99.arena import plan
-from quantize.c99.emitter import arena_buffers, write_sources
+from quantize.c99.buffers import arena_buffers
+from quantize.c99.emitter import write_sources
 from quantize.c99.kernels import find_target
 from quantize.c99.lowering import lower
 from quantize.c99.shared import find_compiler

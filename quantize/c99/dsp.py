@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from quantize.c99.lstm_tables import fine_tanh_tables, sigmoid_tables
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
+from quantize.c99.stripes import striped
 
 # What nrv_dsp_requantize() is equal to the reference within.
 _MAX_BOUND = 1 << 30
@@ -350,4 +351,5 @@ def fit(program: Program) -> Program:
                 steps[-1] = fused
                 continue
         steps.append(step)
-    return replace(program, steps=tuple(_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps))
+    fitted = tuple(_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps)
+    return striped(replace(program, steps=fitted))

@@ -9,7 +9,8 @@ from pathlib import Path
 from edge.errors import InnervateError
 from edge.model_file import NEXT, read_io
 from quantize.c99 import toolchain
-from quantize.c99.arena import Buffer, Plan, plan
+from quantize.c99.arena import Plan, plan
+from quantize.c99.buffers import arena_buffers
 from quantize.c99.checks import checks
 from quantize.c99.folder import MARK, whole_folder
 from quantize.c99.kernels import CORE, Family, find_target
@@ -18,7 +19,7 @@ from quantize.c99.packages import write_packages
 from quantize.c99.profile import board_of, profile
 from quantize.c99.program import Program
 from quantize.c99.report import ArenaBuffer, Layer, Report
-from quantize.c99.source import header, output_buffer, scratch_buffer, source, state_buffer
+from quantize.c99.source import header, source
 from quantize.c99.states import States
 from quantize.tflite_reader import read_model
 
@@ -43,31 +44,6 @@ def _check_name(name: str) -> None:
             "model name",
             "Use letters, digits and underscores, a letter first, and neither a C keyword nor nrv_...",
         )
-
-
-def arena_buffers(program: Program) -> list[Buffer]:
-    """Return everything the arena has to hold; inputs and outputs stay where the caller has them."""
-    model = program.model
-    outside = {program.storage(i) for i in (*model.inputs, *model.outputs)}
-    last = {step.output: number for number, step in enumerate(program.steps)}
-    for number, step in enumerate(program.steps):
-        for index in step.inputs:
-            last[program.storage(index)] = number
-    buffers = []
-    names: dict[int, str] = {}  # of the buffers that hold tensors
-    for number, step in enumerate(program.steps):
-        if step.output not in outside:
-            size = model.tensors[step.output].size * model.tensors[step.output].item_bytes
-            # Inputs that nobody needs after this step.
-            done = {program.storage(i) for i in step.inputs if last.get(program.storage(i)) == number}
-            over = {names[i]: step.lead for i in done & names.keys() if step.lead is not None}
-            names[step.output] = output_buffer(step)
-            buffers.append(Buffer(output_buffer(step), size, number, last[step.output], over))
-        if step.scratch:
-            buffers.append(Buffer(scratch_buffer(step), step.scratch, number, number))
-        last_step = len(program.steps) - 1
-        buffers += [Buffer(state_buffer(step, state), state.size, 0, last_step) for state in step.states]
-    return buffers
 
 
 def _layers(program: Program) -> list[Layer]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from edge.errors import InnervateError
 from quantize.c99 import dsp, mve
 from quantize.c99.program import Program
+from quantize.c99.stripes import striped
 
 CORE = Path(__file__).parents[2] / "edge" / "core"
 
@@ -21,16 +22,12 @@ class Kernel:
     files: tuple[str, ...]
 
 
-def _unchanged(program: Program) -> Program:
-    return program
-
-
 @dataclass(frozen=True)
 class Family:
     """Kernels for one sort of processor; `fit` exchanges steps for those of the family's own kernels."""
 
     kernels: dict[str, Kernel]
-    fit: Callable[[Program], Program] = _unchanged
+    fit: Callable[[Program], Program] = striped
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,16 @@ class State:
     initial: int
 
 
+@dataclass(frozen=True)
+class Stripe:
+    """Which part of its output a step makes; offsets are in bytes."""
+
+    number: int
+    start: int  # in the input's buffer, where the windows' positions are counted from
+    offset: int  # in the output's buffer
+    buffer: int  # size of the output's buffer
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One call `nrv_KERNEL(&parameters, inputs..., output[, scratch], states...)`.
@@ -43,6 +53,7 @@ class Step:
     lists_inputs: bool = False
     # The output may start this many bytes below each input, or further below; None: it must not overlap them.
     lead: int | None = None
+    stripe: Stripe | None = None  # None: it makes all of its output
 
     @property
     def part(self) -> int:

@@ -11,7 +11,8 @@ from edge.engines.native import ABI_VERSION
 from edge.errors import InnervateError
 from edge.model_file import read_io
 from quantize.c99.arena import plan
-from quantize.c99.emitter import arena_buffers, states_of, write_sources
+from quantize.c99.buffers import arena_buffers
+from quantize.c99.emitter import states_of, write_sources
 from quantize.c99.kernels import GENERIC
 from quantize.c99.lowering import lower
 from quantize.c99.program import Program

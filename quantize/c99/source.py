@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from quantize.c99.arena import Plan
+from quantize.c99.buffers import output_buffer, scratch_buffer, state_buffer
 from quantize.c99.kernels import Family
-from quantize.c99.program import Program, State, Step, Value
+from quantize.c99.program import Program, Step, Value
 from quantize.c99.states import States
 from quantize.tflite_model import Tensor
 
@@ -177,22 +178,6 @@ def _places(program: Program, plan: Plan) -> dict[int, str]:
     return places
 
 
-def output_buffer(step: Step) -> str:
-    """Name a step's output in the arena plan."""
-    further = f", {step.part + 1}" if step.part else ""
-    return f"output of layer {step.operator.position + 1}{further}"
-
-
-def scratch_buffer(step: Step) -> str:
-    """Name a step's scratch memory in the arena plan."""
-    return f"scratch of layer {step.operator.position + 1}"
-
-
-def state_buffer(step: Step, state: State) -> str:
-    """Name a step's kept memory in the arena plan."""
-    return f"{state.name} of layer {step.operator.position + 1}"
-
-
 def _reset(program: Program, offsets: Mapping[str, int], states: States | None) -> list[str]:
     """Return the statements that forget everything kept."""
     arena = [
@@ -216,18 +201,29 @@ def source(
     calls: list[str] = []
     places = _places(program, plan)
     offsets = {p.buffer.name: p.offset for p in plan.placements}
+    tags: dict[str, str] = {}
     for step in program.steps:
         tag = f"{step.kernel}_{step.operator.position + 1}" + (f"_{step.part + 1}" if step.part else "")
+        output = places[step.output]
+        if step.stripe:
+            tag += f"_stripe_{step.stripe.number + 1}"
+            output += f" + {step.stripe.offset}" if step.stripe.offset else ""
         title = _title(program, step)
-        structures += [f"/* {title} */", *_structure(step, tag, family, constants), ""]
+        lines = _structure(step, tag, family, constants)
+        known = tags.setdefault("\n".join([step.kernel, *lines[1:]]), tag)
+        if known == tag:
+            structures += [f"/* {title} */", *lines, ""]
+        tag = known  # stripes of a layer can be the same but for where they start
         for index in step.inputs:
             data = program.model.tensors[index].data
             if data is not None:
                 places[index] = constants.name(f"constant_{index}", data)
         inputs = [places[program.storage(i)] for i in step.inputs]
+        if step.stripe and step.stripe.start:
+            inputs[0] += f" + {step.stripe.start}"
         if step.lists_inputs:
             inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
-        arguments = [f"&{tag}", *inputs, places[step.output]]
+        arguments = [f"&{tag}", *inputs, output]
         if step.takes_scratch:
             arguments.append(f"arena + {offsets[scratch_buffer(step)]}" if step.scratch else "0")
         arguments += [f"arena + {offsets[state_buffer(step, state)]}" for state in step.states]

@@ -7,7 +7,7 @@ import numpy as np
 
 from edge.errors import InnervateError
 from quantize.c99.arena import plan
-from quantize.c99.emitter import arena_buffers
+from quantize.c99.buffers import arena_buffers
 from quantize.c99.kernels import TARGETS, Family
 from quantize.c99.lowering import lower
 from quantize.c99.program import Program, Value
