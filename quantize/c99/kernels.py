@@ -46,8 +46,14 @@ _DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
 _DSP_COLUMN = ("kernels/nrv_dsp_column.h", *_DSP)
 _DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", "kernels/nrv_dsp_four.h", *_DSP_COLUMN)
 _MVE_MATRIX = ("kernels/nrv_mve_matrix.h", "kernels/nrv_mve.h", *_FLAT)
-_MVE_DOT = ("kernels/nrv_mve_dot.h", "kernels/nrv_mve.h")
-_MVE_DENSE = ("kernels/nrv_dense.h", "kernels/nrv_scale.h", "kernels/nrv_clamp.h", *_MVE_DOT)
+_MVE_DENSE = ("kernels/nrv_dense.h", "kernels/nrv_scale.h", "kernels/nrv_clamp.h", "kernels/nrv_mve.h")
+_MVE_LSTM = (
+    "kernels/nrv_lstm.h",
+    "kernels/nrv_lstm_cell.h",
+    "kernels/nrv_mve_sigmoid.h",
+    "kernels/nrv_mve.h",
+    *_FLAT,
+)
 _MVE_MEAN = ("kernels/nrv_mean.h", "kernels/nrv_mve.h", "fixed.h")
 _MVE_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", "kernels/nrv_mve.h", "kernels/nrv_clamp.h")
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
@@ -116,6 +122,7 @@ MVE = Family(
         "mve_average_pool": _kernel("mve_average_pool", "mve_pool", _MVE_POOL, "nrv_pool_t"),
         "mve_dense": _kernel("mve_dense", "mve_dense", _MVE_DENSE, "nrv_dense_t"),
         "mve_depthwise": _kernel("mve_depthwise", "mve_depthwise", ("kernels/nrv_window.h", *_MVE_MATRIX)),
+        "mve_lstm": _kernel("mve_lstm", "mve_lstm", _MVE_LSTM, "nrv_lstm_t"),
         "mve_max_pool": _kernel("mve_max_pool", "mve_pool", _MVE_POOL, "nrv_pool_t"),
         "mve_mean": _kernel("mve_mean", "mve_mean", _MVE_MEAN, "nrv_mean_t"),
     },

@@ -30,31 +30,43 @@ def _is_exact(step: Step) -> bool:
     return all(int(s) in _SHIFTS for s in shift)
 
 
-def stream(weights: NDArray[np.int8], parameters: Mapping[str, Any]) -> NDArray[np.uint32]:
-    """Return int8 weights [units, taps], biases, multipliers and shifts as `nrv_mve_matrix_t` wants them.
-
-    The result is uint32 [units, 4 * groups of sixteen taps + 3].
-    """
+def _taps(weights: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return weights [units, taps] in groups of sixteen, [units, groups, 16], filled up with zeros."""
     units, taps = weights.shape
-    groups = _groups(taps)
-    padded = np.zeros((units, groups, _LANES), np.int8)
+    padded = np.zeros((units, _groups(taps), _LANES), np.int8)
     padded.reshape(units, -1)[:, :taps] = weights
-    if groups <= _UNROLLED:
-        padded = padded[:, [0, *range(groups - 1, 0, -1)]]
-    scales = np.stack([parameters[name].astype(np.int32) for name in ("bias", "multiplier", "shift")], axis=1)
-    words = padded.reshape(units, -1).view("<u4").astype(np.uint32)
-    return np.concatenate([words, scales.view(np.uint32)], axis=1)
+    return padded
+
+
+def _scales(parameters: Mapping[str, Any]) -> NDArray[np.uint32]:
+    """Return biases, multipliers and shifts as words [units, 3]."""
+    columns = [parameters[name].astype(np.int32) for name in ("bias", "multiplier", "shift")]
+    return np.asarray(np.stack(columns, axis=1), np.int32).view(np.uint32)
 
 
 def _matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any], pool: int) -> dict[str, Value]:
     """Return an `nrv_mve_matrix_t` of weights [units, taps] and a generic kernel's other parameters."""
+    units, odd = len(weights), len(weights) % 2
+    taps = np.pad(_taps(weights), ((0, odd), (0, 0), (0, 0)))
+    groups = taps.shape[1]
+    if groups <= _UNROLLED:
+        taps = taps[:, [0, *range(groups - 1, 0, -1)]]
+    pairs = taps.reshape(-1, 2, groups, _LANES).transpose(0, 2, 1, 3)
+    words = np.ascontiguousarray(pairs).reshape(len(pairs), -1).view("<u4").astype(np.uint32)
+    scales = np.pad(_scales(parameters), ((0, odd), (0, 0))).reshape(len(pairs), -1)
     return {
-        "units": len(weights),
-        "groups": _groups(weights.shape[1]),
-        **{name: parameters[name] for name in ("output_zero", "act_min", "act_max")},
+        "units": units,
+        "groups": groups,
+        **_activation(parameters),
         "pool": pool,
-        "stream": stream(weights, parameters),
+        "stream": np.concatenate([words, scales], axis=1),
     }
+
+
+def _activation(parameters: Mapping[str, Any]) -> dict[str, Value]:
+    low, zero = parameters["act_min"], parameters["output_zero"]
+    limits = {"act_min": low, "act_max": parameters["act_max"]}
+    return {"output_zero": zero, "cut_below_zero": int(low >= zero), **limits}
 
 
 def _are_neighbours(window: Mapping[str, int], in_c: int) -> bool:
@@ -117,7 +129,7 @@ class _Stripe:
         """Estimate what an image takes."""
         blocks = -(-self.rows * self.columns // _COLUMNS)
         copying = self.plane * (4 * -(-channels // 8) + 9)
-        multiplying = units * (25 + blocks * (27 + 8 * (self.groups - 1)))
+        multiplying = units * (15 + blocks * (27 + 8 * (self.groups - 1)))
         stripes = -(-window["out_h"] // self.rows) * -(-window["out_w"] // self.columns)
         return stripes * (copying + multiplying + 30 * blocks)
 
@@ -175,8 +187,8 @@ def _depthwise(step: Step) -> Step:
             "in_c": in_c,
             "channel_multiplier": multiplier,
             **asdict(stripe),
-            **{name: parameters[name] for name in ("output_zero", "act_min", "act_max")},
-            "stream": stream(flat, parameters),
+            **_activation(parameters),
+            "stream": np.concatenate([flat.view("<u4").astype(np.uint32), _scales(parameters)], axis=1),
         },
         takes_scratch=True,
         scratch=blocks * 8 * _COLUMNS + in_c * stripe.plane + stripe.groups * _LANES,
@@ -205,11 +217,21 @@ def _mean(step: Step) -> Step:
     return replace(step, kernel="mve_mean") if fits else step
 
 
+def _lstm(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    shifts = (*p["shift"], *p["recurrent_shift"], p["hidden_shift"])
+    if p["units"] < 4 or any(s not in _SHIFTS for s in shifts):
+        return step
+    lead = lead_of_rows(p["batches"] * p["steps"], p["inputs"], p["units"])
+    return replace(step, kernel="mve_lstm", scratch=10 * (-(-p["units"] // 8) * 8), lead=lead)
+
+
 _FIT: dict[str, Callable[[Step], Step]] = {
     "average_pool": _pool,
     "conv2d": _conv2d,
     "dense": _dense,
     "depthwise": _depthwise,
+    "lstm": _lstm,
     "max_pool": _pool,
     "mean": _mean,
 }

@@ -30,23 +30,23 @@ static void copy_window(const nrv_mve_conv2d_t *p, const nrv_mve_place_t *at, in
     const nrv_window_t *w = &p->window;
     const int32_t top = at->y * w->stride_h - w->pad_top;
     const int32_t left = at->x * w->stride_w - w->pad_left;
-    const int32_t first = nrv_min(w->kernel_w, nrv_first_tap(left, w->dilation_w));
-    const int32_t beyond = nrv_min(w->kernel_w, nrv_first_tap(left - w->in_w, w->dilation_w));
-    const int32_t last = beyond > first ? beyond : first;
-    const int32_t stretch = w->dilation_w == 1 ? last - first : 1; /* taps that are neighbours */
+    const int32_t first_row = nrv_first_tap(top, w->dilation_h);
+    const int32_t last_row = nrv_min(w->kernel_h, nrv_first_tap(top - w->in_h, w->dilation_h));
+    const int32_t first = nrv_first_tap(left, w->dilation_w);
+    const int32_t last = nrv_min(w->kernel_w, nrv_first_tap(left - w->in_w, w->dilation_w));
     const int32_t row = w->kernel_w * p->in_c;
-    for (int32_t ky = 0; ky < w->kernel_h; ky++, to += row) {
-        const int32_t iy = top + ky * w->dilation_h;
-        if (iy < 0 || iy >= w->in_h) {
-            nrv_mve_fill(to, row, w->input_zero);
-            continue;
+    const int32_t row_step = w->dilation_h * w->in_w * p->in_c;
+    const int32_t stretch = w->dilation_w == 1 ? last - first : 1; /* taps that are neighbours */
+    const int8_t *from = at->input + (top * w->in_w + left + first * w->dilation_w) * p->in_c + first_row * row_step;
+    if (last_row - first_row < w->kernel_h || last - first < w->kernel_w) {
+        nrv_mve_fill(to, w->kernel_h * row, w->input_zero);
+    }
+    to += first_row * row + first * p->in_c;
+    for (int32_t ky = first_row; ky < last_row; ky++, to += row, from += row_step) {
+        const int8_t *tap = from;
+        for (int32_t kx = first; kx < last; kx += stretch, tap += w->dilation_w * stretch * p->in_c) {
+            nrv_mve_copy(to + (kx - first) * p->in_c, stretch * p->in_c, tap);
         }
-        nrv_mve_fill(to, first * p->in_c, w->input_zero);
-        const int8_t *from = at->input + (iy * w->in_w + left + first * w->dilation_w) * p->in_c;
-        for (int32_t kx = first; kx < last; kx += stretch, from += w->dilation_w * stretch * p->in_c) {
-            nrv_mve_copy(to + kx * p->in_c, stretch * p->in_c, from);
-        }
-        nrv_mve_fill(to + last * p->in_c, row - last * p->in_c, w->input_zero);
     }
 }
 

@@ -95,13 +95,22 @@ static void fill_planes(const nrv_mve_depthwise_t *p, const int8_t *input, int32
     "vldrb.u8 q1, [%[" a "]]\n\t"                                                                                      \
     "vldrb.u8 q2, [%[" a "], #16]\n\t"                                                                                 \
     "vmladav.s8 %[" a "], q0, q1\n\t"                                                                                  \
-    "vmladava.s8 %[" a "], %q[second], q2\n\t"
+    "vmladava.s8 %[" a "], q3, q2\n\t"
+#define LOAD_TWO "vldrb.u8 q3, [%[w]], #16\n\t"
+#define HALVES_AWAY NRV_MVE_HALVES_AWAY("q1")
 
-/* All windows of a stripe for one output channel. */
-#define UNIT_LOOP(multiply)                                                                                            \
+/* All windows of a stripe for every channel_multiplier-th output channel; requantized as in nrv_mve_matrix.h. */
+#define UNITS_LOOP(load_second, multiply, halves_away)                                                                 \
     __asm__ volatile(                                                                                                  \
-        "vldrb.u8 q0, [%[w]]\n\t"                                                                                      \
-        "dls lr, %[blocks]\n"                                                                                          \
+        "0:\n\t"                                                                                                       \
+        "vldrb.u8 q0, [%[w]], #16\n\t" load_second                                                                     \
+        "ldrd %[bias], %[multiplier], [%[w]], #8\n\t"                                                                  \
+        "ldr %[shift], [%[w]], #4\n\t"                                                                                 \
+        "ldr %[block], %[first]\n\t"                                                                                   \
+        "ldr %[a0], %[skip]\n\t"                                                                                       \
+        "ldr lr, %[blocks]\n\t"                                                                                        \
+        "add %[w], %[w], %[a0]\n\t"                                                                                    \
+        "dls lr, lr\n"                                                                                                 \
         "1:\n\t"                                                                                                       \
         "ldrd %[a0], %[a1], [%[block]], #8\n\t"                                                                        \
         "ldrd %[a2], %[a3], [%[block]], #8\n\t"                                                                        \
@@ -113,72 +122,71 @@ static void fill_planes(const nrv_mve_depthwise_t *p, const int8_t *input, int32
         "vmov q1[2], q1[0], %[a0], %[a2]\n\t"                                                                          \
         "vmov q1[3], q1[1], %[a1], %[a3]\n\t"                                                                          \
         "vadd.i32 q1, q1, %[bias]\n\t"                                                                                 \
-        "vqrdmulh.s32 q1, q1, %[multiplier]\n\t"                                                                       \
-        "vshr.s32 q2, q1, #31\n\t"                                                                                     \
-        "vadd.i32 q1, q1, q2\n\t"                                                                                      \
+        "vqrdmulh.s32 q1, q1, %[multiplier]\n\t" halves_away                                                           \
         "vrshl.s32 q1, %[shift]\n\t"                                                                                   \
         "vldrw.u32 q2, [%[block]], #16\n\t"                                                                            \
-        "vadd.i32 q1, q1, %q[zero]\n\t"                                                                                \
-        "vmax.s32 q1, q1, %q[low]\n\t"                                                                                 \
-        "vmin.s32 q1, q1, %q[high]\n\t"                                                                                \
+        NRV_MVE_CLAMP("q1")                                                                                            \
         "vstrb.32 q1, [%[output], q2]\n\t"                                                                             \
         "le lr, 1b\n\t"                                                                                                \
-        : [block] "+r"(block), [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2), [a3] "=&Te"(a3)                      \
-        : [w] "r"(w), [blocks] "r"(blocks), [plane] "r"(plane), [bias] "r"(scale[0]), [multiplier] "r"(scale[1]),      \
-          [shift] "r"(scale[2]), [output] "r"(output), [second] "w"(second), [zero] "w"(zero), [low] "w"(low),         \
-          [high] "w"(high)                                                                                             \
-        : "q0", "q1", "q2", "lr", "memory")
+        "ldr %[a0], %[plane_step]\n\t"                                                                                 \
+        "ldr %[a1], %[output_step]\n\t"                                                                                \
+        "add %[plane], %[plane], %[a0]\n\t"                                                                            \
+        "add %[output], %[output], %[a1]\n\t"                                                                          \
+        "subs %[units], %[units], #1\n\t"                                                                              \
+        "bne 0b\n\t"                                                                                                   \
+        : [w] "+r"(w), [plane] "+r"(plane), [output] "+r"(output), [units] "+r"(units), [block] "=&r"(at),             \
+          [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2), [a3] "=&Te"(a3), [bias] "=&r"(bias),                      \
+          [multiplier] "=&r"(multiplier), [shift] "=&r"(shift)                                                         \
+        : [first] "m"(block), [blocks] "m"(blocks), [skip] "m"(skip), [plane_step] "m"(plane_step),                    \
+          [output_step] "m"(output_step), [zero] "w"(zero), [low] "w"(low), [high] "w"(high)                           \
+        : "q0", "q1", "q2", "q3", "lr", "cc", "memory")
 
-static inline __attribute__((always_inline)) void multiply_blocks(const nrv_mve_depthwise_t *p, const uint32_t *w,
-                                                                  const int8_t *plane, const nrv_mve_block_t *block,
-                                                                  int32_t blocks, int8_t *output)
+/* In assembly because the compiler runs out of registers. */
+static void multiply_units(const nrv_mve_depthwise_t *p, const uint32_t *w, const int8_t *plane,
+                           const nrv_mve_block_t *block, int32_t blocks, int8_t *output)
 {
-    const uint32_t *const scale = w + p->groups * 4;
     const int32x4_t zero = vdupq_n_s32(p->output_zero);
     const int32x4_t low = vdupq_n_s32(p->act_min);
     const int32x4_t high = vdupq_n_s32(p->act_max);
-    int8x16_t second = vdupq_n_s8(0);
-    int32_t a0, a1, a2, a3;
-    if (p->groups == 1) {
-        UNIT_LOOP(MULTIPLY_ONE);
+    const int32_t plane_step = p->plane;
+    const int32_t output_step = p->channel_multiplier;
+    const int32_t skip = (p->channel_multiplier - 1) * (p->groups * 4 + 3) * 4; /* bytes */
+    const nrv_mve_block_t *at;
+    int32_t units = p->in_c;
+    int32_t a0, a1, a2, a3, bias, multiplier, shift;
+    if (p->groups == 1 && p->cut_below_zero) {
+        UNITS_LOOP("", MULTIPLY_ONE, "");
+    } else if (p->groups == 1) {
+        UNITS_LOOP("", MULTIPLY_ONE, HALVES_AWAY);
     } else {
-        second = vldrbq_s8((const int8_t *)(w + 4));
-        UNIT_LOOP(MULTIPLY_TWO);
+        UNITS_LOOP(LOAD_TWO, MULTIPLY_TWO, HALVES_AWAY);
     }
 }
 
 #else
 
-static void multiply_blocks(const nrv_mve_depthwise_t *p, const uint32_t *w, const int8_t *plane,
-                            const nrv_mve_block_t *block, int32_t blocks, int8_t *output)
+static void multiply_units(const nrv_mve_depthwise_t *p, const uint32_t *w, const int8_t *plane,
+                           const nrv_mve_block_t *block, int32_t blocks, int8_t *output)
 {
-    const int8_t *const weights = (const int8_t *)w;
     const int32_t taps = p->groups * NRV_MVE_LANES;
-    w += p->groups * 4;
-    for (; blocks > 0; blocks--, block++) {
-        for (int32_t lane = 0; lane < BLOCK; lane++) {
-            int32_t acc = (int32_t)w[0];
+    const int32_t words = p->groups * 4 + 3;
+    for (int32_t c = 0; c < p->in_c; c++, w += p->channel_multiplier * words, plane += p->plane) {
+        const int8_t *const weights = (const int8_t *)w;
+        const uint32_t *const scale = w + p->groups * 4;
+        for (int32_t i = 0; i < blocks * BLOCK; i++) {
+            const int8_t *const x = plane + block[i / BLOCK].start[i % BLOCK];
+            int32_t acc = (int32_t)scale[0];
             for (int32_t tap = 0; tap < taps; tap++) {
-                acc += weights[tap] * plane[block->start[lane] + tap];
+                acc += weights[tap] * x[tap];
             }
-            const int32_t value = nrv_requantize(acc, (int32_t)w[1], (int32_t)w[2]) + p->output_zero;
-            output[block->offset[lane]] = nrv_clamp8(value, p->act_min, p->act_max);
+            const int32_t value = nrv_requantize(acc, (int32_t)scale[1], (int32_t)scale[2]) + p->output_zero;
+            output[block[i / BLOCK].offset[i % BLOCK]] = nrv_clamp8(value, p->act_min, p->act_max);
         }
+        output += p->channel_multiplier;
     }
 }
 
 #endif
-
-static void multiply_stripe(const nrv_mve_depthwise_t *p, const int8_t *plane, const nrv_mve_block_t *block,
-                            int32_t blocks, int8_t *output)
-{
-    const uint32_t *w = p->stream;
-    for (int32_t c = p->in_c; c > 0; c--, plane += p->plane) {
-        for (int32_t i = p->channel_multiplier; i > 0; i--, w += p->groups * 4 + 3) {
-            multiply_blocks(p, w, plane, block, blocks, output++);
-        }
-    }
-}
 
 void nrv_mve_depthwise(const nrv_mve_depthwise_t *p, const int8_t *input, int8_t *output, int8_t *scratch)
 {
@@ -200,7 +208,10 @@ void nrv_mve_depthwise(const nrv_mve_depthwise_t *p, const int8_t *input, int8_t
                     placed_columns = columns;
                 }
                 fill_planes(p, input, y, x, rows, columns, planes);
-                multiply_stripe(p, planes, block, blocks, output + (y * w->out_w + x) * out_c);
+                for (int32_t i = 0; i < p->channel_multiplier; i++) {
+                    int8_t *const to = output + (y * w->out_w + x) * out_c + i;
+                    multiply_units(p, p->stream + i * (p->groups * 4 + 3), planes, block, blocks, to);
+                }
             }
         }
         input += w->in_h * w->in_w * p->in_c;

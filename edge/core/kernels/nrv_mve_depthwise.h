@@ -19,6 +19,7 @@ typedef struct {
     int32_t plane;              /* bytes, below 8192 */
     int32_t groups;             /* of sixteen neighbours in a plane that a window reaches: 1 or 2 */
     int32_t output_zero;
+    int32_t cut_below_zero; /* as in nrv_mve_matrix_t */
     int32_t act_min;
     int32_t act_max;
     /*
