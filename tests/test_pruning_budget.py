@@ -25,11 +25,12 @@ from quantize.pruning.pruner import Cut
 from quantize.pruning.sensitivity import measure_sensitivity, spread
 from quantize.pruning.stage import judging, ranking
 from tests.quant_models import CLASSES, SHAPE, as_input, file_of, networks, windows
+from tests.test_quant_convert import data as recordings
 from tests.test_quant_convert import run as trained_run
 from train.experiment import predict_classes
 from train.run import Run
 
-run = trained_run
+data, run = recordings, trained_run
 NETWORKS = networks()
 WINDOWS = as_input(windows(64))
 LABELS = torch.arange(64) % CLASSES
