@@ -219,8 +219,8 @@ def _mean(step: Step) -> Step:
 
 def _lstm(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
-    shifts = (*p["shift"], *p["recurrent_shift"], p["hidden_shift"])
-    if p["units"] < 4 or any(s not in _SHIFTS for s in shifts):
+    to_the_left = any(s not in (*_SHIFTS, 0) for s in (*p["shift"], *p["recurrent_shift"]))
+    if p["units"] < _COLUMNS or to_the_left or p["hidden_shift"] not in _SHIFTS:
         return step
     lead = lead_of_rows(p["batches"] * p["steps"], p["inputs"], p["units"])
     return replace(step, kernel="mve_lstm", scratch=10 * (-(-p["units"] // 8) * 8), lead=lead)

@@ -1,4 +1,4 @@
-/* int8 convolution for processors with Helium, NHWC: four windows at a time against one output channel after the other. */
+/* int8 convolution for processors with Helium, NHWC: four windows at a time, two output channels at a time. */
 #ifndef NRV_MVE_CONV2D_H
 #define NRV_MVE_CONV2D_H
 

@@ -28,8 +28,9 @@ typedef struct {
 } nrv_mve_product_t;
 
 /*
- * Steps of a gate from four times `fours` units' products, requantized as in nrv_mve_matrix.h and clipped to 16 bits;
- * `add` adds what *from points at before that. In assembly because the compiler runs out of registers.
+ * Steps of a gate from four times `fours` units' products, requantized as in nrv_mve_matrix.h but for a shift of 0, with
+ * which there is nothing to round, and clipped to 16 bits; `add` adds what *from points at before that. In assembly
+ * because the compiler runs out of registers.
  */
 #define MULTIPLY(add)                                                                                                  \
     __asm__ volatile(                                                                                                  \
@@ -59,7 +60,8 @@ typedef struct {
         "vmov q0[2], q0[0], %[a0], %[a2]\n\t"                                                                          \
         "vmov q0[3], q0[1], %[a1], %[a3]\n\t"                                                                          \
         "vqrdmulh.s32 q0, q0, %q[multiplier]\n\t"                                                                      \
-        "vshr.s32 q1, q0, #31\n\t"                                                                                     \
+        "vand q1, q0, %q[shift]\n\t"                                                                                   \
+        "vshr.s32 q1, q1, #31\n\t"                                                                                     \
         "vadd.i32 q0, q0, q1\n\t"                                                                                      \
         "vrshl.s32 q0, q0, %q[shift]\n\t" add                                                                          \
         "ldr %[a0], %[fours]\n\t"                                                                                      \

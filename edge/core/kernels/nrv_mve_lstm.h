@@ -5,8 +5,8 @@
 #include "nrv_lstm.h"
 
 /*
- * As nrv_lstm(), for at least four units; all shifts are -1 to -31. scratch: 10 bytes for each unit, their number rounded
- * up to eight.
+ * As nrv_lstm(), for at least four units; the gates' shifts are 0 to -31, hidden_shift -1 to -31. scratch: 10 bytes for
+ * each unit, their number rounded up to eight.
  */
 void nrv_mve_lstm(const nrv_lstm_t *p, const int8_t *input, int8_t *output, int8_t *scratch, int8_t *hidden,
                   int8_t *cell);
