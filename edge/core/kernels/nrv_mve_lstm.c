@@ -28,8 +28,8 @@ typedef struct {
 } nrv_mve_product_t;
 
 /*
- * Steps of a gate from four times `fours` units' products, requantized as in nrv_mve_matrix.h but for a shift of 0, with
- * which there is nothing to round, and clipped to 16 bits; `add` adds what *from points at before that. In assembly
+ * Steps of a gate from four times `fours` units' products, requantized as in nrv_mve_matrix.h but for a shift of 0,
+ * where there is nothing to round, and clipped to 16 bits; `add` adds what *from points at before that. In assembly
  * because the compiler runs out of registers.
  */
 #define MULTIPLY(add)                                                                                                  \

@@ -71,7 +71,7 @@ static inline void nrv_mve_place(const nrv_mve_matrix_t *m, int32_t count, nrv_m
     "vmax.s32 " q ", " q ", q2\n\t"
 
 /*
- * All units against four columns. In assembly, with every register there is: eight sums, the columns, weights and output.
+ * All units against four columns. In assembly, with every register there is: eight sums, columns, weights and output.
  * The rest is in memory.
  */
 static inline __attribute__((always_inline)) void nrv_mve_multiply_four(const nrv_mve_matrix_t *m,
