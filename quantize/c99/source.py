@@ -210,7 +210,7 @@ def source(
             output += f" + {step.stripe.offset}" if step.stripe.offset else ""
         title = _title(program, step)
         lines = _structure(step, tag, family, constants)
-        known = tags.setdefault("\n".join([step.kernel, *lines[1:]]), tag)
+        known = tags.setdefault("\n".join([step.kernel, *lines[1:]]), tag) if step.stripe else tag
         if known == tag:
             structures += [f"/* {title} */", *lines, ""]
         tag = known  # stripes of a layer can be the same but for where they start
