@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize.c99.fusion import fused, widened
 from quantize.c99.lstm_tables import fine_tanh_tables, sigmoid_tables
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
@@ -322,34 +323,12 @@ def laid_down(step: Step) -> Step:
 
 def _pooled(conv: Step, pool: Step) -> Step | None:
     """Return a convolution that keeps the highest of so many neighbours, or None if it cannot."""
-    window: Any = pool.parameters["window"]
-    outputs: Any = conv.parameters["window"]
-    columns = window["kernel_w"]
-    size = (window["stride_w"], window["kernel_h"], window["stride_h"], window["pad_left"])
-    span = window["out_w"] * columns
-    turned = (window["in_h"], window["in_w"]) != (outputs["out_h"], outputs["out_w"])
-    p: Mapping[str, Any] = conv.parameters
-    q: Mapping[str, Any] = pool.parameters
-    low, high = max(p["act_min"], q["act_min"]), min(p["act_max"], q["act_max"])
-    if columns not in (2, 4) or size != (columns, 1, 1, 0) or turned or span > window["in_w"] or low > high:
-        return None
-    parameters = {**conv.parameters, "window": {**outputs, "out_w": span}, "act_min": low, "act_max": high}
-    return replace(_conv2d(replace(conv, parameters=parameters), columns), output=pool.output)
+    wider = widened(conv, pool, (2, 4)) if _is_exact(conv) else None
+    return replace(_conv2d(*wider), output=pool.output) if wider else None
 
 
 def fit(program: Program) -> Program:
     """Return the program with this family's steps; max-pools become part of convolutions where they can."""
-    uses = [program.storage(i) for s in program.steps for i in s.inputs]
-    uses += [program.storage(i) for i in program.model.outputs]
-    steps: list[Step] = []
-    for step in map(laid_down, program.steps):
-        if steps and step.kernel == "max_pool" and steps[-1].kernel == "conv2d":
-            before = steps[-1]
-            alone = program.storage(step.inputs[0]) == before.output and uses.count(before.output) == 1
-            fused = _pooled(before, step) if alone and _is_exact(before) else None
-            if fused:
-                steps[-1] = fused
-                continue
-        steps.append(step)
+    steps = fused(program, map(laid_down, program.steps), _pooled)
     fitted = tuple(_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps)
     return striped(replace(program, steps=fitted))
