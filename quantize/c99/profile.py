@@ -31,7 +31,9 @@ BOARDS: Final = {
 _SINGLE: Final = "single"
 _MARKED: Final = "marked"
 _SYSTICK_MASK: Final = 0xFFFFFF  # its counter has 24 bits
-_CALL: Final = re.compile(r"^(    /\* (\d+) [^\n]*\n    nrv_\w+\([^\n]*\);)$", re.MULTILINE)
+_CALL: Final = re.compile(
+    r"^(    /\* (\d+) [^\n]*\n(?:    const [^\n]*\n)?    nrv_\w+\([^\n]*\);)$", re.MULTILINE
+)
 _MARKS_H: Final = """\
 #include <stdint.h>
 extern uint32_t marks[], marks_count;
