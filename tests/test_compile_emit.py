@@ -75,6 +75,29 @@ def test_no_warnings(compiler: str, optimization: str, sample: list[Path], tmp_p
     subprocess.run([*command, *includes, *map(str, sample)], check=True, cwd=tmp_path)
 
 
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_no_warnings_as_cpp(compiler: str, sample: list[Path]) -> None:
+    """Who renames the files or includes them in others' code gets C++17 as clean as C99."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    includes = sorted({f"-I{source.parent}" for source in sample})
+    flags = ["-x", "c++", "-std=c++17", *WARNINGS[1:], "-fsyntax-only"]
+    subprocess.run([compiler, *flags, *includes, *map(str, sample)], check=True)
+
+
+def test_structures_are_initialized_member_by_member(tmp_path: Path) -> None:
+    """Arrays and nested structures that are not given take no values of the members after them."""
+    from quantize.c99.structures import structures
+
+    (tmp_path / "a.h").write_text(
+        "typedef struct {\n    int32_t a, b[4]; /* ; { */\n    const int8_t *w;\n} inner_t;\n"
+        "typedef struct {\n    inner_t inner;\n    uint32_t *p, n;\n} outer_t;\n"
+    )
+    found = structures(tmp_path)
+    assert list(found["inner_t"].items()) == [("a", "int32_t"), ("b", "int32_t[]"), ("w", "int8_t*")]
+    assert list(found["outer_t"].items()) == [("inner", "inner_t"), ("p", "uint32_t*"), ("n", "uint32_t")]
+
+
 def test_header_serves_cpp(tmp_path: Path) -> None:
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")

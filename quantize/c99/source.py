@@ -7,9 +7,10 @@ import numpy as np
 
 from quantize.c99.arena import Plan
 from quantize.c99.buffers import output_buffer, scratch_buffer, state_buffer
-from quantize.c99.kernels import Family
+from quantize.c99.kernels import CORE, Family
 from quantize.c99.program import Program, Step, Value
 from quantize.c99.states import States
+from quantize.c99.structures import structures
 from quantize.tflite_model import Tensor
 
 _WIDTH = 112
@@ -139,21 +140,39 @@ def _wrapped(items: Sequence[str], indent: str = "    ") -> list[str]:
     return [*lines, line.rstrip()]
 
 
-def _member(name: str, value: Value, tag: str, constants: _Constants) -> str:
-    """Write one designated initializer, `.name = value`."""
+def _values(
+    structure: str, values: Mapping[str, Value], tag: str, constants: _Constants, indent: str
+) -> list[str]:
+    """Write the members of a structure in their order, a line each; those not given are 0."""
+    known = structures(CORE / "kernels")
+    members = known[structure]
+    if extra := values.keys() - members.keys():
+        raise ValueError(f"{structure} has no {', '.join(sorted(extra))}")
+    lines = []
+    for name, kind in members.items():
+        # An array without braces would take the values of the members that follow.
+        value = values.get(name, {} if kind in known else (0,) if kind.endswith("[]") else 0)
+        if isinstance(value, Mapping):
+            inner = _values(kind, value, f"{tag}_{name}", constants, indent + "    ")
+            lines += [f"{indent}{{ /* {name} */", *inner, f"{indent}}},"]
+        else:
+            lines.append(f"{indent}{_value(name, value, tag, constants)}, /* {name} */")
+    return lines
+
+
+def _value(name: str, value: Value, tag: str, constants: _Constants) -> str:
     if isinstance(value, np.ndarray):
-        return f".{name} = {constants.name(f'{tag}_{name}', value)}"
-    if isinstance(value, Mapping):
-        inner = [_member(key, part, f"{tag}_{name}", constants) for key, part in value.items()]
-        return "\n".join([f".{name} = {{", *_wrapped(inner, " " * 8), "    }"])
+        return constants.name(f"{tag}_{name}", value)
     if isinstance(value, tuple):
-        return f".{name} = {{{', '.join(_integer(v) for v in value)}}}"
-    return f".{name} = {_integer(value)}"
+        return f"{{{', '.join(_integer(v) for v in value)}}}"
+    assert isinstance(value, int)
+    return _integer(value)
 
 
 def _structure(step: Step, tag: str, family: Family, constants: _Constants) -> list[str]:
-    members = [f"    {_member(k, v, tag, constants)}," for k, v in step.parameters.items()]
-    return [f"static const {family.kernels[step.kernel].structure} {tag} = {{", *members, "};"]
+    structure = family.kernels[step.kernel].structure
+    members = _values(structure, step.parameters, tag, constants, "    ")
+    return [f"static const {structure} {tag} = {{", *members, "};"]
 
 
 def _title(program: Program, step: Step) -> str:
@@ -221,16 +240,15 @@ def source(
         inputs = [places[program.storage(i)] for i in step.inputs]
         if step.stripe and step.stripe.start:
             inputs[0] += f" + {step.stripe.start}"
+        calls.append(f"    /* {title} */")
         if step.lists_inputs:
-            inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
+            calls.append(f"    const int8_t *const {tag}_inputs[] = {{{', '.join(inputs)}}};")
+            inputs = [f"{tag}_inputs"]
         arguments = [f"&{tag}", *inputs, output]
         if step.takes_scratch:
             arguments.append(f"arena + {offsets[scratch_buffer(step)]}" if step.scratch else "0")
         arguments += [f"arena + {offsets[state_buffer(step, state)]}" for state in step.states]
-        calls += [
-            f"    /* {title} */",
-            f"    {family.kernels[step.kernel].function}({', '.join(arguments)});",
-        ]
+        calls.append(f"    {family.kernels[step.kernel].function}({', '.join(arguments)});")
     for position, index in enumerate(program.model.outputs):
         place = places[program.storage(index)]
         if place != role("output", position):
