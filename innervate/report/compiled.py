@@ -59,7 +59,7 @@ def arena_drawing(report: Report) -> Markup:
         x = _LEFT + (index + 0.5) * column
         parts.append(f'<text x="{x:.1f}" y="{height - 28}" text-anchor="middle">{position}</text>')
     for buffer in report.arena:
-        first, last = steps.index(buffer.first), steps.index(buffer.last)
+        first, last = sorted((steps.index(buffer.first), steps.index(buffer.last)))  # stripes
         x, width = _LEFT + first * column + 2, (last - first + 1) * column - 4
         parts.append(_rectangle(buffer, x, y(buffer.offset + buffer.size), width, buffer.size * per_byte))
     bound = y(report.arena_lower_bound)
