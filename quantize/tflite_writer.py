@@ -73,7 +73,7 @@ def write(graph: QuantGraph, metadata: Mapping[str, object] | None = None) -> by
     return _Writer(graph).file(metadata or {})
 
 
-class AlignedBuffer(schema.BufferT):
+class _AlignedBuffer(schema.BufferT):
     """A constant on a 16-byte boundary; the generated `Pack` aligns to one byte."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
@@ -86,6 +86,27 @@ class AlignedBuffer(schema.BufferT):
         schema.BufferStart(builder)
         schema.BufferAddData(builder, data)
         return int(schema.BufferEnd(builder))
+
+
+class Buffers:
+    """Constants of a file, each content once.
+
+    Attributes:
+        all: what goes into the file.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Any] = [schema.BufferT()]  # buffer 0 is empty by convention
+        self._stored: dict[bytes, int] = {}
+
+    def index(self, content: bytes) -> int:
+        """Store a constant, where it is not there already, and return its number."""
+        if content not in self._stored:
+            buffer = _AlignedBuffer()
+            buffer.data = content
+            self._stored[content] = len(self.all)
+            self.all.append(buffer)
+        return self._stored[content]
 
 
 class SharedQuantization(schema.QuantizationParametersT):
@@ -121,8 +142,7 @@ class _Writer:
 
     def __init__(self, graph: QuantGraph) -> None:
         self.graph = graph
-        self.buffers: list[Any] = [schema.BufferT()]  # buffer 0 is empty by convention
-        self.stored: dict[bytes, int] = {}
+        self.buffers = Buffers()
         self.vectors: dict[bytes, int] = {}
         self.tensors: list[Any] = [self.activation(tensor) for tensor in graph.tensors]
         self.codes: list[tuple[int, int]] = []
@@ -145,25 +165,16 @@ class _Writer:
             self.metadata(METADATA_NAME, _json(metadata)),
             self.metadata("min_runtime_version", b"2.3.0".ljust(16, b"\0")),
         ]
-        model.buffers = self.buffers
+        model.buffers = self.buffers.all
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
         return bytes(builder.Output())
-
-    def buffer(self, content: bytes) -> int:
-        """Store a constant; one that is there already is shared."""
-        if content not in self.stored:
-            buffer = AlignedBuffer()
-            buffer.data = content
-            self.stored[content] = len(self.buffers)
-            self.buffers.append(buffer)
-        return self.stored[content]
 
     def activation(self, source: Tensor) -> Any:
         tensor = schema.TensorT()
         tensor.name, tensor.shape = source.name.encode(), list(source.shape)
         tensor.type, tensor.isVariable = TYPES[source.dtype], source.variable
-        tensor.buffer = 0 if source.data is None else self.buffer(source.data.tobytes())
+        tensor.buffer = 0 if source.data is None else self.buffers.index(source.data.tobytes())
         if source.dtype != "float32":
             tensor.quantization = self.quantization(np.array([source.scale]), source.zero_point)
         return tensor
@@ -179,7 +190,7 @@ class _Writer:
         tensor = schema.TensorT()
         tensor.name, tensor.shape = name.encode(), list(values.shape)
         tensor.type = TYPES[values.dtype.name]
-        tensor.buffer = self.buffer(values.astype(values.dtype.newbyteorder("<")).tobytes())
+        tensor.buffer = self.buffers.index(values.astype(values.dtype.newbyteorder("<")).tobytes())
         if scales is not None:
             tensor.quantization = self.quantization(scales, 0, axis)
         self.tensors.append(tensor)
@@ -240,7 +251,7 @@ class _Writer:
 
     def metadata(self, name: str, content: bytes) -> Any:
         entry = schema.MetadataT()
-        entry.name, entry.buffer = name.encode(), self.buffer(content)
+        entry.name, entry.buffer = name.encode(), self.buffers.index(content)
         return entry
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
@@ -137,3 +138,10 @@ def divergence(network: nn.Module, model: nn.Module, x: NDArray[np.int8]) -> flo
     with torch.no_grad():
         said, target = network(as_input(x)).log_softmax(1), model(as_input(x)).log_softmax(1)
     return float(functional.kl_div(said, target, reduction="batchmean", log_target=True))
+
+
+def operators(tflite: bytes) -> list[str]:
+    """Names of a file's operators, in order."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tflite))
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    return [names[model.operatorCodes[o.opcodeIndex].builtinCode] for o in model.subgraphs[0].operators]

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from quantize.lower import lower
 from quantize.qat import QuantNetwork
 from quantize.tflite_writer import write
 from tests.attention_models import CHANNELS, CLASSES, SHAPE, Bare, block, quantized, signals
-from tests.quant_models import as_input, divergence
+from tests.quant_models import as_input, divergence, operators
 from train.models import build
 
 Integers = NDArray[np.int64]
@@ -172,12 +171,6 @@ def test_distilling_brings_the_quantized_network_nearer() -> None:
     before = divergence(network, model, x)
     distil(network, model, x, steps=25, batch_size=64, learning_rate=1e-2, seed=0)
     assert divergence(network, model, x) < before / 2
-
-
-def operators(tflite: bytes) -> list[str]:
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tflite))
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    return [names[model.operatorCodes[o.opcodeIndex].builtinCode] for o in model.subgraphs[0].operators]
 
 
 def test_the_file_is_small_and_moves_nothing() -> None:

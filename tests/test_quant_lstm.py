@@ -27,7 +27,7 @@ from quantize.lstm.layer import Lstm
 from quantize.qat import QuantNetwork
 from quantize.tflite_writer import write
 from tests.lstm_models import CHANNELS, CLASSES, FORMS, STEPS, UNITS, made, quantized, signals
-from tests.quant_models import as_input, divergence
+from tests.quant_models import as_input, divergence, operators
 from train.models import build
 from train.models import lstm as lstm_model
 
@@ -188,12 +188,6 @@ def test_distilling_brings_the_quantized_network_nearer() -> None:
     before = divergence(network, model, x)
     distil(network, model, x, steps=25, batch_size=64, learning_rate=1e-2, seed=0)
     assert divergence(network, model, x) < before / 4
-
-
-def operators(tflite: bytes) -> list[str]:
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tflite))
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    return [names[model.operatorCodes[o.opcodeIndex].builtinCode] for o in model.subgraphs[0].operators]
 
 
 def test_the_file_is_small_and_needs_no_layout_operators() -> None:

@@ -22,7 +22,7 @@ from quantize.tflite_writer import (
     FILE_IDENTIFIER,
     METADATA_NAME,
     SCHEMA_VERSION,
-    AlignedBuffer,
+    Buffers,
     SharedQuantization,
 )
 
@@ -227,8 +227,7 @@ class _Packer:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.buffers: list[Any] = [schema.BufferT()]  # buffer 0 is empty by convention
-        self.stored: dict[bytes, int] = {}
+        self.buffers = Buffers()
         self.vectors: dict[bytes, int] = {}
         self.codes: dict[tuple[str, int, bytes], int] = {}
 
@@ -257,27 +256,19 @@ class _Packer:
         model.signatureDefs = [signature]
         if graph.metadata:
             entry = schema.MetadataT()
-            entry.name, entry.buffer = METADATA_NAME.encode(), self.buffer(graph.metadata)
+            entry.name, entry.buffer = METADATA_NAME.encode(), self.buffers.index(graph.metadata)
             model.metadata = [entry]
-        model.buffers = self.buffers
+        model.buffers = self.buffers.all
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
         return bytes(builder.Output())
-
-    def buffer(self, content: bytes) -> int:
-        if content not in self.stored:
-            buffer = AlignedBuffer()
-            buffer.data = content
-            self.stored[content] = len(self.buffers)
-            self.buffers.append(buffer)
-        return self.stored[content]
 
     def tensor(self, source: Tensor) -> Any:
         tensor = schema.TensorT()
         tensor.name, tensor.shape = source.name.encode(), list(source.shape)
         tensor.type = getattr(schema.TensorType, source.dtype)
         tensor.isVariable = source.variable
-        tensor.buffer = 0 if source.data is None else self.buffer(source.data.tobytes())
+        tensor.buffer = 0 if source.data is None else self.buffers.index(source.data.tobytes())
         if -1 in source.signature:
             tensor.shapeSignature = list(source.signature)
         if source.quantization is not None:
