@@ -10,16 +10,14 @@ end the process: give it models out of a checked bundle only.
 """
 
 import importlib.util
-from math import prod
 from types import ModuleType
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engines import checked_context, flat_window
+from edge.engines.interpreter import InterpreterEngine
 from edge.errors import InnervateError
-from edge.model_file import read_io
 
 Kernels = Literal["reference", "optimised", "xnnpack"]
 RUNTIMES: Final = ("ai_edge_litert", "tflite_runtime")
@@ -37,7 +35,7 @@ def runtimes() -> tuple[str, ...]:
     return tuple(name for name in RUNTIMES if importlib.util.find_spec(name) is not None)
 
 
-class TfliteEngine:
+class TfliteEngine(InterpreterEngine):
     """An int8 model in a TFLite interpreter.
 
     Args:
@@ -61,7 +59,7 @@ class TfliteEngine:
     ) -> None:
         if kernels not in _RESOLVERS:
             raise InnervateError(f"unknown kernels '{kernels}'", "", f"Choose from {', '.join(_RESOLVERS)}")
-        self._io, self.keeps_state = read_io(model), keeps_state
+        super().__init__(model, keeps_state)
         if runtime is None:
             runtime = _runtime_with(kernels)
         self.name: str = f"{runtime} {kernels}"
@@ -76,53 +74,13 @@ class TfliteEngine:
         # Both lists are in the file's order, as the places in ModelIo are.
         self._inputs: list[dict[str, Any]] = self._interpreter.get_input_details()
         self._outputs: list[int] = [details["index"] for details in self._interpreter.get_output_details()]
-        self._state: list[NDArray[np.int8]] = []
         self.reset()
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of the model's first input, as in its file."""
-        return self._shape(0)
+    def _invoke(self) -> None:
+        self._interpreter.invoke()
 
-    @property
-    def has_steps(self) -> bool:
-        """Whether a window may be several inputs long."""
-        return bool(self._io.states)
-
-    @property
-    def context_size(self) -> int:
-        """Values of the context vector; 0 for none."""
-        return self._io.context
-
-    @property
-    def output_size(self) -> int:
-        """Number of classes."""
-        return self._io.classes
-
-    def run(self, window: NDArray[np.int8], context: NDArray[np.int8] | None = None) -> NDArray[np.int8]:
-        """Run the model on a window int8 [window, channels]; outputs int8 [K]. See `edge.engines.Engine`.
-
-        Raises:
-            InnervateError: window or context are not int8 or have another number of values.
-        """
-        chunks = flat_window(window, self.input_shape, self.has_steps).reshape(-1, prod(self.input_shape))
-        given = checked_context(self, context)
-        if not self.keeps_state:
-            self.reset()
-        for chunk in chunks:
-            self._feed(0, chunk)
-            if self._io.context_input is not None:
-                self._feed(self._io.context_input, given)
-            for state, values in zip(self._io.states, self._state, strict=True):
-                self._feed(state.input, values)
-            self._interpreter.invoke()
-            self._state = [self._given(state.output) for state in self._io.states]
-        return self._given(0).reshape(-1)
-
-    def reset(self) -> None:
-        """Forget all state: that of the file's variables, and that which is fed back."""
+    def _forget(self) -> None:
         self._interpreter.reset_all_variables()
-        self._state = [np.full(state.size, state.zero_point, np.int8) for state in self._io.states]
 
     def _shape(self, place: int) -> tuple[int, ...]:
         return tuple(int(size) for size in self._inputs[place]["shape"])
