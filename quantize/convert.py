@@ -39,8 +39,15 @@ WORST: Final = "worst"
 
 
 _TOLD: Final = (
-    *("before", "after", "metrics", "verification", "recipe", "calibration", "noise"),
-    *("pruning", "footprint"),
+    "before",
+    "after",
+    "metrics",
+    "verification",
+    "recipe",
+    "calibration",
+    "noise",
+    "pruning",
+    "footprint",
 )
 
 

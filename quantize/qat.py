@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
+from edge.context import SCALE as CONTEXT_SCALE
 from edge.errors import InnervateError
 from quantize.kernel_rounding import addition, weighted_sum
 from quantize.lstm.module import QuantLstm
 from quantize.network import CONTEXT, INPUT, Add, Conv, Dense, Fused, Last, Network, Pool, Reshape
 from quantize.quantizers import (
-    CONTEXT_SCALE,
     PERCENTILE,
     UNSIGNED_OFFSET,
     activation,

@@ -9,10 +9,8 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
 from quantize.network import Conv, Dense
+from train.models import INPUT_SCALE
 
-INPUT_SCALE: Final = 1 / 128
-CONTEXT_SCALE: Final = 1 / 32
-"""Of a context vector in standard deviations: four of them to each side."""
 UNSIGNED_OFFSET: Final = 128
 """What is taken from an unsigned 8-bit value to store it as int8."""
 MIN_WEIGHT_RANGE: Final = 2.0**-11

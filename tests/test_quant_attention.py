@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
@@ -81,6 +81,7 @@ def attention_values(network: QuantNetwork, x: NDArray[np.int8]) -> dict[str, In
     tokens=st.integers(1, 40),
     gain=st.floats(0.2, 6),
 )
+@example(seed=5015, heads=2, size=2, tokens=36, gain=0.2)  # two scales divided in float32 end a step apart
 def test_any_attention_gives_the_integers_of_tflite(
     seed: int, heads: int, size: int, tokens: int, gain: float
 ) -> None:

@@ -83,7 +83,8 @@ class QuantAttention(nn.Module):
         """Quantized product of integer sums in steps of `scale`."""
         activation = self.activations[name]
         step = activation.act_quant.scale()
-        steps = twice_rounded(sums, (scale / step).double().reshape(1))
+        # BATCH_MATMUL's own widths: the product of two scales in float32, its quotient in float64.
+        steps = twice_rounded(sums, (scale.double() / step.double()).reshape(1))
         return activation((steps * step).to(sums.dtype))
 
     def _calibrate(self, x: torch.Tensor) -> dict[str, Any]:

@@ -127,16 +127,19 @@ def softmax_parameters(source: Tensor, beta: float) -> tuple[Multiplier, int]:
     return scale, -floor(radius)
 
 
+def _to_common_scale(first: Tensor, second: Tensor) -> tuple[Multiplier, Multiplier]:
+    """Return what brings two inputs to twice the larger one's scale."""
+    twice_larger = 2 * max(first.scale, second.scale)
+    return multiplier_of(first.scale / twice_larger), multiplier_of(second.scale / twice_larger)
+
+
 def add_multipliers(
     first: Tensor, second: Tensor, target: Tensor
 ) -> tuple[Multiplier, Multiplier, Multiplier]:
     """Return what scales the two inputs to a common scale, and their sum to the output's."""
     twice_larger = 2 * max(first.scale, second.scale)
-    return (
-        multiplier_of(first.scale / twice_larger),
-        multiplier_of(second.scale / twice_larger),
-        multiplier_of(twice_larger / ((1 << _ADD_HEADROOM_BITS[target.dtype]) * target.scale)),
-    )
+    to_output = multiplier_of(twice_larger / ((1 << _ADD_HEADROOM_BITS[target.dtype]) * target.scale))
+    return *_to_common_scale(first, second), to_output
 
 
 def product_multiplier(
@@ -157,11 +160,8 @@ def squared_difference_multipliers(
 ) -> tuple[Multiplier, Multiplier, Multiplier]:
     """Return what scales the two inputs to a common scale, and the square of their difference."""
     twice_larger = 2 * max(first.scale, second.scale)
-    return (
-        multiplier_of(first.scale / twice_larger),
-        multiplier_of(second.scale / twice_larger),
-        multiplier_of(twice_larger * twice_larger / ((1 << 14) * target.scale)),
-    )
+    to_output = multiplier_of(twice_larger * twice_larger / ((1 << 14) * target.scale))
+    return *_to_common_scale(first, second), to_output
 
 
 def gate_multiplier(source: Tensor, weights: Tensor) -> Multiplier:

@@ -16,7 +16,8 @@ from torch import nn
 from quantize.gru.network import StepwiseNetwork
 from quantize.lstm.rounding import half_away, straight_through, twice_rounded
 from quantize.network import Dense
-from quantize.quantizers import INPUT_SCALE, PERCENTILE, activation, weighted
+from quantize.quantizers import PERCENTILE, activation, weighted
+from train.models import INPUT_SCALE
 
 SIGMOID_SCALE: Final = 1 / 256
 GATES: Final = ("reset_gate", "update_gate")

@@ -9,7 +9,7 @@ from quantize.extract import read_layers
 from quantize.graph import SOFTMAX_SCALE, SOFTMAX_ZERO_POINT, QuantGraph, QuantLayer, Tensor
 from quantize.gru.module import GATES, SIGMOID_SCALE
 from quantize.gru.stepwise import QuantStepwise
-from quantize.quantizers import INPUT_SCALE
+from train.models import INPUT_SCALE
 
 
 def read_step(model: QuantStepwise) -> QuantGraph:

@@ -6,12 +6,13 @@ import torch
 from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
+from edge.context import SCALE as CONTEXT_SCALE
 from quantize.gru.module import QuantGru, dense
 from quantize.gru.network import StepwiseNetwork
 from quantize.kernel_rounding import addition, weighted_sum
 from quantize.network import Conv, Dense
 from quantize.qat import QuantNetwork
-from quantize.quantizers import CONTEXT_SCALE, PERCENTILE, activation, input_activation, plain
+from quantize.quantizers import PERCENTILE, activation, input_activation, plain
 from train.models._stepwise import chunks, saturated
 
 

@@ -13,9 +13,8 @@ from quantize.calibrate import calibrate
 from quantize.importing.converter import Converted
 from quantize.importing.ends import WINDOW
 from quantize.importing.keras_layers import to_torch
-from quantize.quantizers import INPUT_SCALE
 from quantize.tflite_writer import write
-from train.models import to_input
+from train.models import INPUT_SCALE, to_input
 
 _TOLERANCE = 1e-3
 """Of the float network against Keras, in probability: both compute in float32, in another order."""
