@@ -178,7 +178,7 @@ def test_every_board_has_what_it_must() -> None:
 @pytest.mark.parametrize("board", [name for name in board_names() if load_board(name).flash_bytes])
 def test_memory_is_that_of_the_linker_script(board: str) -> None:
     found = load_board(board)
-    sizes = dict(re.findall(r"(FLASH|RAM).*LENGTH = (\d+[KM])", (found.folder / "link.ld").read_text()))
+    sizes = dict(re.findall(r"(FLASH|RAM).*LENGTH = (\d+[KM])", found.linker_script.read_text()))
     in_bytes = {name: int(size[:-1]) << {"K": 10, "M": 20}[size[-1]] for name, size in sizes.items()}
     assert in_bytes == {"FLASH": found.flash_bytes, "RAM": found.ram_bytes}
 

@@ -64,7 +64,7 @@ def run_faulty(body: str, board: str, folder: Path) -> tuple[bool, Status]:
 
 def stack_bytes(board: str) -> int:
     """What the linker script gives the application."""
-    found = re.search(r"^STACK_SIZE = (\d+)K;", (load_board(board).folder / "link.ld").read_text(), re.M)
+    found = re.search(r"^STACK_SIZE = (\d+)K;", load_board(board).linker_script.read_text(), re.M)
     assert found is not None
     return int(found[1]) * 1024
 

@@ -59,6 +59,11 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Where all sources of the board are."""
         return (self.folder, *(BOARDS / "common" / name for name in self.common))
 
+    @property
+    def linker_script(self) -> Path:
+        """Where things lie in its memory; no board but those with `flash_bytes` has one."""
+        return next(script for folder in self.folders if (script := folder / "link.ld").is_file())
+
 
 def board_names() -> list[str]:
     """Return the names of all boards, sorted."""

@@ -1,4 +1,4 @@
-/* Arm application note AN386: one clock for all, UART 0 (receive interrupt), watchdog on the NMI. */
+/* Arm MPS2, application notes AN386 and AN500: one clock for all, UART 0 (receive interrupt), watchdog on the NMI. */
 #ifndef NRV_MPS_H
 #define NRV_MPS_H
 
