@@ -24,6 +24,7 @@ BOARDS: Final = {
     "generic": "mps2-an386",
     "cortex-m4": "mps2-an386",
     "cortex-m7": "mps2-an500",
+    "cortex-m33": "mps2-an505",
     "cortex-m55": "mps3-an547",
 }
 """Emulated board that counts a target's instructions."""

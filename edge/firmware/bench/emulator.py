@@ -45,6 +45,7 @@ BOARDS = {
     "mps2-an386": BenchBoard("mps2-an386", ("-mcpu=cortex-m4", _THUMB), 1000 / 25),
     "netduinoplus2": BenchBoard("netduinoplus2", ("-mcpu=cortex-m4", _THUMB), 1000 / 168),
     "mps2-an500": BenchBoard("mps2-an500", ("-mcpu=cortex-m7", _THUMB), 1000 / 25),
+    "mps2-an505": BenchBoard("mps2-an505", ("-mcpu=cortex-m33", _THUMB), 1000 / 20),
     # With Helium; its registers are those of floating point.
     "mps3-an547": BenchBoard("mps3-an547", ("-mcpu=cortex-m55", _THUMB, "-mfloat-abi=hard"), 1000 / 32),
 }
