@@ -8,8 +8,8 @@ CORE := $(wildcard edge/core/*.[ch]) edge/core/build_binding.py
 
 # Programs that pip cannot bring, and Debian's packages that hold them.
 DEBIAN_PACKAGES := gcc python3-venv python3-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
-    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
-TOOLS := cc arm-none-eabi-gcc qemu-system-arm aarch64-linux-gnu-gcc qemu-aarch64-static
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static clang
+TOOLS := cc arm-none-eabi-gcc qemu-system-arm aarch64-linux-gnu-gcc qemu-aarch64-static clang
 
 .PHONY: setup demo test test-all fuzz lint clean toolchain
 
@@ -42,7 +42,7 @@ lint: setup
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[host,dev]'
 	@touch $@
 
-# Cross compilers and emulators are wanted, not needed: without them the demo and the tests use `host:`, the same
+# All but cc are wanted, not needed: without cross compiler and emulator the demo and the tests use `host:`, the same
 # firmware compiled natively, and the tests of the core on other processors are left out.
 toolchain:
 	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
