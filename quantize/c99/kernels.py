@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import InnervateError
-from quantize.c99 import dsp, mve
+from quantize.c99 import dsp, mve, simd_layers
 from quantize.c99.program import Program
 from quantize.c99.stripes import striped
 
@@ -56,6 +56,11 @@ _MVE_LSTM = (
 )
 _MVE_MEAN = ("kernels/nrv_mean.h", "kernels/nrv_mve.h", "fixed.h")
 _MVE_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", "kernels/nrv_mve.h", "kernels/nrv_clamp.h")
+_SIMD = (
+    *(f"kernels/nrv_simd{name}.h" for name in ("", "_avx2", "_avx512", "_neon", "_plain")),
+    *_FLAT,
+)
+_SIMD_COLUMNS = ("kernels/nrv_simd_columns.h", *_SIMD)
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
 _DSP_POOL = ("kernels/nrv_dsp_pool.h", "kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
 
@@ -129,12 +134,25 @@ MVE = Family(
     mve.fit,
 )
 
+# Vectors of integers: x86-64 with AVX2 or AVX-512, 64-bit Arm with NEON; plain C elsewhere.
+SIMD = Family(
+    {
+        **GENERIC.kernels,
+        "simd_conv2d": _kernel("simd_conv2d", "simd_conv2d", ("kernels/nrv_window.h", *_SIMD)),
+        "simd_depthwise": _kernel("simd_depthwise", "simd_depthwise", ("kernels/nrv_window.h", *_SIMD_COLUMNS)),
+    },
+    simd_layers.fit,
+)
+
 TARGETS = {
     "generic": Target(GENERIC, ("-O2",)),
     "cortex-m4": Target(DSP, ("-O2", "-mcpu=cortex-m4", "-mthumb")),
     "cortex-m7": Target(DSP, ("-O2", "-mcpu=cortex-m7", "-mthumb")),
     "cortex-m33": Target(DSP, ("-O2", "-mcpu=cortex-m33", "-mthumb")),
     "cortex-m55": Target(MVE, ("-O2", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")),
+    "cortex-a72": Target(SIMD, ("-O3", "-mcpu=cortex-a72")),
+    "cortex-a76": Target(SIMD, ("-O3", "-mcpu=cortex-a76")),
+    "host": Target(SIMD, ("-O3", "-march=native")),
 }
 
 

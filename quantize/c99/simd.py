@@ -1,0 +1,103 @@
+"""Steps for processors with vectors of integers (x86-64 with AVX2 or AVX-512, 64-bit Arm with NEON).
+
+One layout of weights for all of them: sixteen output channels by four taps. Every step that the kernels here
+cannot carry out exactly keeps its generic kernel.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize.c99.fusion import fused, widened
+from quantize.c99.program import Program, Step, Value
+
+LANES = 16
+_TAPS = 4
+_FLIP = 128
+_INT8_MIN = -128
+
+
+def is_exact(step: Step) -> bool:
+    """Whether nrv_simd_requantize() is equal to the reference for a step's sums."""
+    shift: Any = step.parameters["shift"]
+    assert step.accumulator_bound is not None
+    half = (1 << max(0, -int(shift.min()))) >> 1
+    return step.accumulator_bound + half < 1 << 31
+
+
+def blocks(values: NDArray[Any], axis: int = 0) -> NDArray[Any]:
+    """Return values with an axis filled up to a multiple of 16 with zeros."""
+    pads = [(0, 0)] * values.ndim
+    pads[axis] = (0, -values.shape[axis] % LANES)
+    return np.pad(values, pads)
+
+
+def scales(parameters: Mapping[str, Any], sums: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return, of each 16 channels, biases, biases for flipped input, multipliers and shifts [blocks, 4, 16].
+
+    Args:
+        parameters: of a generic kernel.
+        sums: of each channel's weights.
+    """
+    bias = parameters["bias"].astype(np.int64)
+    flipped = (bias - _FLIP * sums).astype(np.int32)  # wraps around as the sums do
+    columns = [bias.astype(np.int32), flipped, parameters["multiplier"], parameters["shift"].astype(np.int32)]
+    return np.stack([blocks(c.astype(np.int32)).reshape(-1, LANES) for c in columns], axis=1)
+
+
+def _conv2d(step: Step, pool: int = 1) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    window, in_c, weights = p["window"], p["in_c"], p["weights"]
+    if not is_exact(step) or int(weights.min()) == _INT8_MIN:
+        return step
+    reach_h, reach_w = ((window[f"kernel_{a}"] - 1) * window[f"dilation_{a}"] + 1 for a in "hw")
+    plane_h = (window["out_h"] - 1) * window["stride_h"] + reach_h
+    plane_w = (window["out_w"] - 1) * window["stride_w"] + reach_w
+    # Taps side by side in the input: a row of the window, or a pixel.
+    run = window["kernel_w"] * in_c if window["dilation_w"] == 1 else in_c
+    runs = weights.reshape(len(weights), window["kernel_h"], -1, run)
+    y, x = np.indices(runs.shape[1:3])
+    starts = (y * window["dilation_h"] * plane_w + x * window["dilation_w"]) * in_c
+    places = (starts[..., None] + np.arange(0, run, _TAPS)).reshape(-1)
+    taps = np.pad(runs, ((0, 0), (0, 0), (0, 0), (0, -run % _TAPS))).reshape(len(weights), -1, _TAPS)
+    packed = blocks(taps).reshape(-1, LANES, *taps.shape[1:]).transpose(0, 2, 1, 3)
+    return replace(
+        step,
+        kernel="simd_conv2d",
+        parameters={
+            "window": window,
+            "in_c": in_c,
+            "out_c": len(weights),
+            "groups": len(places),
+            "plane_h": plane_h,
+            "plane_w": plane_w,
+            "pool": pool,
+            "output_zero": p["output_zero"],
+            "act_min": p["act_min"],
+            "act_max": p["act_max"],
+            "places": places.astype(np.int32),
+            "weights": np.ascontiguousarray(packed),
+            "scales": scales(p, weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)),
+        },
+        takes_scratch=True,
+        scratch=plane_h * plane_w * in_c + _TAPS - 1,
+    )
+
+
+def _pooled(conv: Step, pool: Step) -> Step | None:
+    """Return a convolution that keeps the highest of so many neighbours, or None if it cannot."""
+    wider = widened(conv, pool, (2, 4))
+    joined = _conv2d(*wider) if wider else None
+    return replace(joined, output=pool.output) if joined and joined.kernel == "simd_conv2d" else None
+
+
+_FIT: dict[str, Callable[[Step], Step]] = {"conv2d": _conv2d}
+
+
+def fit(program: Program) -> Program:
+    """Return the program with this family's steps; max-pools become part of convolutions where they can."""
+    steps = fused(program, program.steps, _pooled)
+    return replace(program, steps=tuple(_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps))
