@@ -92,7 +92,9 @@ GENERIC = Family(
         "narrow16": _kernel("narrow16", "rescale16", ("kernels/nrv_clamp16.h", *_FLAT), "nrv_rescale16_t"),
         "pad": _kernel("pad", "pad", ()),
         "pool16": _kernel("pool16", "pool16", _WIDE_WINDOWED),
+        "put": _kernel("put", "slide", (), "nrv_slide_t"),
         "rearrange": _kernel("rearrange", "rearrange", ()),
+        "slide": _kernel("slide", "slide", ()),
         "softmax": _kernel("softmax", "softmax", _FLAT),
         "squared_difference": _kernel("squared_difference", "squared_difference", _PAIRS),
         "widen16": _kernel("widen16", "rescale16", ("kernels/nrv_clamp16.h", *_FLAT), "nrv_rescale16_t"),
@@ -139,7 +141,9 @@ SIMD = Family(
     {
         **GENERIC.kernels,
         "simd_conv2d": _kernel("simd_conv2d", "simd_conv2d", ("kernels/nrv_window.h", *_SIMD)),
-        "simd_depthwise": _kernel("simd_depthwise", "simd_depthwise", ("kernels/nrv_window.h", *_SIMD_COLUMNS)),
+        "simd_depthwise": _kernel(
+            "simd_depthwise", "simd_depthwise", ("kernels/nrv_window.h", *_SIMD_COLUMNS)
+        ),
     },
     simd_layers.fit,
 )
