@@ -61,6 +61,8 @@ _SIMD = (
     *_FLAT,
 )
 _SIMD_COLUMNS = ("kernels/nrv_simd_columns.h", *_SIMD)
+_SIMD_BYTES = ("kernels/nrv_simd_bytes.h", *_SIMD)
+_SIMD_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", *_SIMD_BYTES)
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
 _DSP_POOL = ("kernels/nrv_dsp_pool.h", "kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
 
@@ -95,6 +97,7 @@ GENERIC = Family(
         "put": _kernel("put", "slide", (), "nrv_slide_t"),
         "rearrange": _kernel("rearrange", "rearrange", ()),
         "slide": _kernel("slide", "slide", ()),
+        "take": _kernel("take", "slide", (), "nrv_slide_t"),
         "softmax": _kernel("softmax", "softmax", _FLAT),
         "squared_difference": _kernel("squared_difference", "squared_difference", _PAIRS),
         "widen16": _kernel("widen16", "rescale16", ("kernels/nrv_clamp16.h", *_FLAT), "nrv_rescale16_t"),
@@ -116,6 +119,7 @@ DSP = Family(
         "dsp_matmul": _kernel("dsp_matmul", "dsp_matmul", _DSP_MATMUL, "nrv_matmul_t"),
         "dsp_max_pool": _kernel("dsp_max_pool", "dsp_max_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_mean": _kernel("dsp_mean", "dsp_mean", ("kernels/nrv_mean.h", "fixed.h", *_DSP), "nrv_mean_t"),
+        "dsp_planes": _kernel("dsp_planes", "dsp_planes", _DSP_MATRIX),
         "dsp_depthwise": _kernel("dsp_depthwise", "dsp_depthwise", ("kernels/nrv_window.h", *_DSP)),
     },
     dsp.fit,
@@ -141,6 +145,9 @@ SIMD = Family(
     {
         **GENERIC.kernels,
         "simd_conv2d": _kernel("simd_conv2d", "simd_conv2d", ("kernels/nrv_window.h", *_SIMD)),
+        "simd_average_pool": _kernel("simd_average_pool", "simd_pool", _SIMD_POOL, "nrv_pool_t"),
+        "simd_max_pool": _kernel("simd_max_pool", "simd_pool", _SIMD_POOL, "nrv_pool_t"),
+        "simd_mean": _kernel("simd_mean", "simd_mean", ("kernels/nrv_mean.h", *_SIMD_BYTES), "nrv_mean_t"),
         "simd_depthwise": _kernel(
             "simd_depthwise", "simd_depthwise", ("kernels/nrv_window.h", *_SIMD_COLUMNS)
         ),

@@ -7,22 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99 import simd
+from quantize.c99 import simd, tables
+from quantize.c99.arithmetic import Multiplier
 from quantize.c99.program import Program, Step
 
 _COLUMNS = 64  # channels at once
 _TAPS = 4
+_MIN_NEIGHBOURS = 4  # fewer are faster one by one
 _INT8_MIN = -128
 
 
 def _order() -> NDArray[np.int64]:
-    """Return the column that each lane of four vectors of sixteen holds, in the order of nrv_simd_columns.h."""
+    """Return the column that each lane of four vectors of sixteen holds, as nrv_simd_columns.h has them."""
     columns = np.arange(_COLUMNS).reshape(4, 4, 4)  # [16 bytes, vector, lane of four]
     return np.asarray(columns.transpose(1, 0, 2).reshape(-1), np.int64)
 
 
 def _columns(values: NDArray[Any], pixels: int) -> NDArray[Any]:
-    """Return values [outputs, channels] as [outputs, blocks, 64]: those of so many pixels, one after the other."""
+    """Return values [outputs, channels] as [outputs, blocks, 64]: those of so many pixels side by side."""
     repeated = np.tile(values, (1, pixels))
     blocks = -(-repeated.shape[1] // _COLUMNS)
     padded = np.pad(repeated, ((0, 0), (0, blocks * _COLUMNS - repeated.shape[1])))
@@ -78,7 +80,31 @@ def _depthwise(step: Step) -> Step:
     )
 
 
-_FIT: dict[str, Callable[[Step], Step]] = {"depthwise": _depthwise}
+def _pool(step: Step) -> Step:
+    return replace(step, kernel=f"simd_{step.kernel}")
+
+
+def _mean(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    assert step.accumulator_bound is not None
+    half = (1 << max(0, -p["shift"])) >> 1
+    fits = p["inner"] >= _MIN_NEIGHBOURS and step.accumulator_bound + half < 1 << 31
+    return replace(step, kernel="simd_mean") if fits else step
+
+
+def _softmax(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    exponentials = tables.exponentials(Multiplier(p["multiplier"], p["shift"]), p["diff_min"])
+    return replace(step, parameters={**p, "exponentials": exponentials})
+
+
+_FIT: dict[str, Callable[[Step], Step]] = {
+    "average_pool": _pool,
+    "depthwise": _depthwise,
+    "max_pool": _pool,
+    "mean": _mean,
+    "softmax": _softmax,
+}
 
 
 def fit(program: Program) -> Program:
