@@ -3,13 +3,16 @@
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge.bundle import Bundle
 from innervate.output import Json, emit_json, emit_table, say
 from innervate.verbs.quantizing import read_model
+
+if TYPE_CHECKING:
+    from quantize.c99.report import StreamingReport
 
 BoardOption = Annotated[
     str, typer.Option("--board", help="A board of `innervate boards`.", show_default=False)
@@ -64,6 +67,15 @@ def compile_model(
     max_flash: MaxFlash = None,
     max_arena: MaxArena = None,
     max_instructions: MaxInstructions = None,
+    hop: Annotated[
+        int | None,
+        typer.Option(
+            "--hop",
+            min=1,
+            help="Also take so many samples at a time and compute only what they add.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compile an int8 model to plain C99: sources, packages, report.json and report.html in one folder."""
@@ -72,7 +84,7 @@ def compile_model(
 
     limits = Limits(max_flash, max_arena, max_instructions)
     report = emit_within(
-        read_model(file), c_name(file), out, limits, target, optimize, str(file), measure, render
+        read_model(file), c_name(file), out, limits, target, optimize, str(file), measure, render, hop
     )
     if json:
         emit_json(report.to_json())
@@ -95,9 +107,33 @@ def compile_model(
     )
     if report.emulated:
         say(f"{report.emulated.instructions:,} instructions, emulated on {report.emulated.board}")
+    if report.streaming:
+        _say_streaming(report.streaming, report.macs)
     for check in report.checks:
         if not check.passed:
             say(f"Does not hold: {check.what} ({check.how}): {check.evidence}")
+
+
+def _say_streaming(streaming: "StreamingReport", macs: int) -> None:
+    """Tell what a push computes, and what keeps it from computing less."""
+    share = f", {streaming.macs / macs:.0%} of a window's" if macs else ""
+    counted = f", {streaming.push_instructions:,} instructions" if streaming.push_instructions else ""
+    say(
+        f"A hop of {streaming.hop} of {streaming.window} samples: {streaming.macs:,} MACs{share}{counted}; "
+        f"{streaming.kept_bytes:,} bytes of the arena stay from call to call"
+    )
+    for layer in streaming.layers:
+        if layer.border_columns:
+            say(
+                f"Layer {layer.position}, {layer.operator}: {layer.new_columns} new columns and "
+                f"{layer.border_columns} at the window's ends, of {layer.columns}"
+            )
+    if streaming.obstacle:
+        whole = sum(layer.macs for layer in streaming.layers if not layer.streamed)
+        say(
+            f"From layer {streaming.obstacle.position}, {streaming.obstacle.operator}, on all is computed "
+            f"anew, {whole:,} MACs: {streaming.obstacle.why_not}"
+        )
 
 
 def build(

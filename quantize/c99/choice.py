@@ -53,6 +53,7 @@ def emit_within(
     where: str = "",
     measure: bool = False,
     page: Callable[[Report], str] | None = None,
+    hop: int | None = None,
 ) -> Report:
     """Compile a model in the first of `WAYS` that keeps all limits, or in the one that `optimize` names.
 
@@ -65,9 +66,9 @@ def emit_within(
     taken: dict[str, dict[str, int]] = {}
     for way in ways:
         if limits.given:
-            taken[way] = _taken(tflite, name, limits, target, way, where)
+            taken[way] = _taken(tflite, name, limits, target, way, where, hop)
         if not limits.given or limits.excess(taken[way]) <= 1:
-            return emit(tflite, name, out, target, where, measure, page, way)
+            return emit(tflite, name, out, target, where, measure, page, way, hop)
     nearest = min(taken, key=lambda way: limits.excess(taken[way]))
     raise InnervateError(
         f"{_listed(limits.given)} cannot be kept: "
@@ -78,11 +79,13 @@ def emit_within(
     )
 
 
-def _taken(tflite: bytes, name: str, limits: Limits, target: str, way: str, where: str) -> dict[str, int]:
+def _taken(
+    tflite: bytes, name: str, limits: Limits, target: str, way: str, where: str, hop: int | None
+) -> dict[str, int]:
     """Measure what is limited."""
     with tempfile.TemporaryDirectory() as temporary:
         counted = limits.instructions is not None
-        report = emit(tflite, name, Path(temporary) / "c", target, where, counted, None, way)
+        report = emit(tflite, name, Path(temporary) / "c", target, where, counted, None, way, hop)
     found = {
         "flash": report.flash_bytes,
         "arena": report.arena_bytes,

@@ -21,6 +21,9 @@ from quantize.c99.program import Program
 from quantize.c99.report import ArenaBuffer, Layer, Report
 from quantize.c99.source import header, source
 from quantize.c99.states import States
+from quantize.c99.stream_report import streaming_report
+from quantize.c99.stream_steps import MOVES
+from quantize.c99.streaming import Streaming, refuse_states, stream
 from quantize.tflite_reader import read_model
 
 REPORT_FORMAT = 1
@@ -46,8 +49,13 @@ def _check_name(name: str) -> None:
         )
 
 
-def _layers(program: Program) -> list[Layer]:
+def _layers(program: Program, carried_out: Program) -> list[Layer]:
+    """Return the layers of a program; their kernels are those of the program that is written."""
     steps = {step.operator.position: step for step in program.steps}
+    kernels: dict[int, str] = {}
+    for made in carried_out.steps:
+        if made.kernel not in MOVES or made.operator.position not in kernels:
+            kernels[made.operator.position] = made.kernel
     layers = []
     for operator in program.model.operators:
         tensors = program.model.tensors
@@ -58,7 +66,7 @@ def _layers(program: Program) -> list[Layer]:
                 position=operator.position + 1,
                 operator=operator.name,
                 output=output.name,
-                kernel=step.kernel if step else "",
+                kernel=kernels.get(operator.position, ""),
                 input_shapes=[
                     list(tensors[i].shape)
                     for i in operator.inputs
@@ -93,14 +101,20 @@ def states_of(tflite: bytes, program: Program, name: str, where: str) -> States 
 
 
 def write_sources(
-    program: Program, name: str, folder: Path, kernels: Family, placed: Plan, states: States | None = None
+    program: Program,
+    name: str,
+    folder: Path,
+    kernels: Family,
+    placed: Plan,
+    states: States | None = None,
+    streaming: Streaming | None = None,
 ) -> tuple[list[str], int]:
     """Write header, source and kernels; return the files to compile and the bytes of constants.
 
-    `states` is what `states_of` returns.
+    `states` is what `states_of` returns, `streaming` what `stream` returns with a streamed program.
     """
-    text, constant_bytes = source(program, name, placed, kernels, states)
-    (folder / f"{name}.h").write_text(header(program, name, placed.size, states))
+    text, constant_bytes = source(program, name, placed, kernels, states, streaming)
+    (folder / f"{name}.h").write_text(header(program, name, placed.size, states, streaming))
     (folder / f"{name}.c").write_text(text)
     needed = sorted({file for step in program.steps for file in kernels.kernels[step.kernel].files})
     for file in needed:
@@ -117,6 +131,7 @@ def emit(
     measure: bool = False,
     page: Callable[[Report], str] | None = None,
     optimize: str = "speed",
+    hop: int | None = None,
 ) -> Report:
     """Compile an int8 `.tflite` file to a folder of C99.
 
@@ -129,27 +144,36 @@ def emit(
         measure: count instructions in the emulator, layer by layer.
         page: what to write into report.html.
         optimize: a key of `quantize.c99.kernels.WAYS`.
+        hop: samples that NAME_push takes, of a window that goes on; None for no such function.
 
     Raises:
-        InnervateError: the file, name, target or `optimize` cannot be used, or `out` holds something else;
-            or what measuring needs is missing.
+        InnervateError: the file, name, hop, target or `optimize` cannot be used, or `out` holds something
+            else; or what measuring needs is missing.
     """
     _check_name(name)
     processor = find_target(target, optimize)
     board = board_of(target) if measure else ""
     kernels = processor.family
     where = where or f"{name}.tflite"
-    program = kernels.fit(lower(read_model(tflite, where)))
-    states = states_of(tflite, program, name, where)
+    lowered = lower(read_model(tflite, where))
+    whole = program = kernels.fit(lowered)
+    states, streaming = states_of(tflite, program, name, where), None
+    if hop is not None:
+        refuse_states(states, where)
+        program, streaming = stream(lowered, hop, kernels, where)
     placed = plan(arena_buffers(program))
     model = program.model
     with whole_folder(out) as folder:
-        sources, constant_bytes = write_sources(program, name, folder, kernels, placed, states)
+        sources, constant_bytes = write_sources(program, name, folder, kernels, placed, states, streaming)
         write_packages(program, name, folder, sources, processor.cflags, states)
         build, code = toolchain.measure(
-            folder, sources, f"{name}_push" if states else f"{name}_run", constant_bytes, processor.cflags
+            folder,
+            sources,
+            f"{name}_push" if states or streaming else f"{name}_run",
+            constant_bytes,
+            processor.cflags,
         )
-        layers = _layers(program)
+        layers = _layers(whole, program)
         report = Report(
             format=REPORT_FORMAT,
             name=name,
@@ -159,7 +183,7 @@ def emit(
             sources=sources,
             input_shapes=[list(model.tensors[i].shape) for i in model.inputs],
             output_shapes=[list(model.tensors[i].shape) for i in model.outputs],
-            macs=sum(step.macs for step in program.steps),
+            macs=sum(step.macs for step in whole.steps),
             constant_bytes=constant_bytes,
             arena_bytes=placed.size,
             arena_lower_bound=placed.bound,
@@ -168,6 +192,7 @@ def emit(
             layers=layers,
             build=build,
             checks=checks(layers, build, code),
+            streaming=streaming_report(program, streaming) if streaming else None,
         )
         _write_report(report, folder)
         if measure:

@@ -1,7 +1,7 @@
 """A model as a sequence of kernel calls: the form between the file and the generated text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -53,7 +53,10 @@ class Step:
     lists_inputs: bool = False
     # The output may start this many bytes below each input, or further below; None: it must not overlap them.
     lead: int | None = None
+    in_place: bool = False  # the output may start where the input does, whatever the lead
     stripe: Stripe | None = None  # None: it makes all of its output
+    piece: str = ""  # which of several steps of one operator this is
+    arguments: tuple[str, ...] = ()  # further ones of the call, variables of the function that it is in
 
     @property
     def part(self) -> int:
@@ -64,14 +67,31 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Steps in order; `alias` maps a tensor to the one whose memory it shares (RESHAPE moves nothing)."""
+    """Steps in order; `alias` maps a tensor to the one whose memory it shares (RESHAPE moves nothing).
+
+    Attributes:
+        offsets: bytes from the start of that memory, where a tensor is a part of it.
+        kept: tensors that stay from call to call; after a reset each of their bytes is the number given.
+        taken: how many of the steps are repeated for each hop; the others follow once.
+    """
 
     model: Model
     steps: tuple[Step, ...]
     alias: Mapping[int, int]
+    offsets: Mapping[int, int] = field(default_factory=dict)
+    kept: Mapping[int, int] = field(default_factory=dict)
+    taken: int = 0
 
     def storage(self, tensor: int) -> int:
         """Return the tensor that owns this one's memory."""
         while tensor in self.alias:
             tensor = self.alias[tensor]
         return tensor
+
+    def offset(self, tensor: int) -> int:
+        """Return where a tensor starts in its storage, in bytes."""
+        offset = 0
+        while tensor in self.alias:
+            offset += self.offsets.get(tensor, 0)
+            tensor = self.alias[tensor]
+        return offset

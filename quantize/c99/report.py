@@ -68,6 +68,41 @@ class Check:
 
 
 @dataclass(frozen=True)
+class StreamedLayer:
+    """How a layer of a model compiled for hops is carried out at each push.
+
+    A column is what its output holds at one place of the time axis.
+    """
+
+    position: int  # from 1
+    operator: str
+    output: str
+    streamed: bool
+    new_columns: int | None  # computed because the hop adds them; None where it is not streamed
+    border_columns: int | None  # computed anew because they depend on where the window ends
+    columns: int | None  # of the whole window
+    macs: int  # of a push; the layer's of a whole window are in `layers` of the report
+    why_not: str  # empty where it is streamed
+
+
+@dataclass(frozen=True)
+class StreamingReport:
+    """What NAME_push computes of a model compiled for hops."""
+
+    hop: int  # samples
+    window: int  # samples
+    macs: int  # of a push
+    kept_bytes: int  # of the arena, what stays from push to push
+    layers: list[StreamedLayer]
+    push_instructions: int | None = None  # emulated, to one tick of the board's counter
+
+    @property
+    def obstacle(self) -> StreamedLayer | None:
+        """The first layer that is computed whole at each push."""
+        return next((layer for layer in self.layers if not layer.streamed), None)
+
+
+@dataclass(frozen=True)
 class Report:
     """What is known of a generated model."""
 
@@ -90,6 +125,7 @@ class Report:
     build: Build | None
     checks: list[Check]
     emulated: Emulated | None = None  # where it was asked for
+    streaming: StreamingReport | None = None  # of a model compiled for hops
 
     @property
     def instructions_per_mac(self) -> float | None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from quantize.c99.arena import Plan
-from quantize.c99.buffers import output_buffer, scratch_buffer, state_buffer
+from quantize.c99.buffers import kept_buffer, output_buffer, scratch_buffer, state_buffer
 from quantize.c99.kernels import CORE, Family
 from quantize.c99.program import Program, Step, Value
 from quantize.c99.states import States
+from quantize.c99.streaming import Streaming
 from quantize.c99.structures import structures
 from quantize.tflite_model import Tensor
 
@@ -42,10 +43,17 @@ def _signature(program: Program) -> str:
     return ", ".join(inputs + outputs)
 
 
-def header(program: Program, name: str, arena_size: int, states: States | None = None) -> str:
+def header(
+    program: Program,
+    name: str,
+    arena_size: int,
+    states: States | None = None,
+    streaming: Streaming | None = None,
+) -> str:
     """Return the public header: the model's type, functions, sizes, scales and zero points.
 
     `states` are those of a file that has them: the header then declares the function that keeps them.
+    `streaming` is that of a streamed program: the header then declares the function that takes a hop.
     """
     prefix = macro_prefix(name)
     lines = [
@@ -69,6 +77,7 @@ def header(program: Program, name: str, arena_size: int, states: States | None =
     lines += [
         f"#define {prefix}_ARENA_SIZE {arena_size} /* bytes, part of {name}_t */",
         *(states.macros if states else []),
+        *(streaming.macros(name) if streaming else []),
         "",
         "#ifdef __cplusplus",
         'extern "C" {',
@@ -87,6 +96,7 @@ def header(program: Program, name: str, arena_size: int, states: States | None =
         f"void {name}_run({name}_t *m, {_signature(program)});",
         "",
         *(states.declaration if states else []),
+        *(streaming.declaration(name, _signature(program)) if streaming else []),
         "#ifdef __cplusplus",
         "}",
         "#endif",
@@ -191,10 +201,18 @@ def _places(program: Program, plan: Plan) -> dict[int, str]:
         places[index] = role("input", position)
     for position, index in enumerate(program.model.outputs):
         places.setdefault(program.storage(index), role("output", position))
+    for index in program.kept:
+        places[index] = f"arena + {offsets[kept_buffer(program, index)]}"
     for step in program.steps:
-        if step.output not in places:
+        if program.storage(step.output) not in places:
             places[step.output] = f"arena + {offsets[output_buffer(step)]}"
     return places
+
+
+def _place(program: Program, places: Mapping[int, str], tensor: int) -> str:
+    """Where a tensor starts, which may be within another one."""
+    offset = program.offset(tensor)
+    return places[program.storage(tensor)] + (f" + {offset}" if offset else "")
 
 
 def _reset(program: Program, offsets: Mapping[str, int], states: States | None) -> list[str]:
@@ -204,6 +222,10 @@ def _reset(program: Program, offsets: Mapping[str, int], states: States | None) 
         for step in program.steps
         for state in step.states
     ]
+    for tensor, initial in program.kept.items():
+        whole = program.model.tensors[tensor]
+        at, size = offsets[kept_buffer(program, tensor)], whole.size * whole.item_bytes
+        arena.append(f"    memset(arena + {at}, {initial}, {size});")
     kept = states.resets if states else []
     if not arena and not kept:
         return ["    (void)m; /* nothing is kept between calls */"]
@@ -212,18 +234,27 @@ def _reset(program: Program, offsets: Mapping[str, int], states: States | None) 
 
 
 def source(
-    program: Program, name: str, plan: Plan, family: Family, states: States | None = None
+    program: Program,
+    name: str,
+    plan: Plan,
+    family: Family,
+    states: States | None = None,
+    streaming: Streaming | None = None,
 ) -> tuple[str, int]:
-    """Return the source file and how many bytes of constant arrays it holds; `states` as for `header`."""
+    """Return the source file and how many bytes of constant arrays it holds; further ones as for `header`."""
     constants = _Constants()
     structures: list[str] = []
-    calls: list[str] = []
+    parts: list[list[str]] = [[], []]  # of the steps that each hop repeats, of those that follow
     places = _places(program, plan)
+    if streaming:
+        places[streaming.tensor] = role("input", 0)
     offsets = {p.buffer.name: p.offset for p in plan.placements}
     tags: dict[str, str] = {}
-    for step in program.steps:
+    for number, step in enumerate(program.steps):
+        calls = parts[number >= program.taken]
         tag = f"{step.kernel}_{step.operator.position + 1}" + (f"_{step.part + 1}" if step.part else "")
-        output = places[step.output]
+        tag += f"_{step.piece.replace(' ', '_')}" if step.piece else ""
+        output = _place(program, places, step.output)
         if step.stripe:
             tag += f"_stripe_{step.stripe.number + 1}"
             output += f" + {step.stripe.offset}" if step.stripe.offset else ""
@@ -237,7 +268,7 @@ def source(
             data = program.model.tensors[index].data
             if data is not None:
                 places[index] = constants.name(f"constant_{index}", data)
-        inputs = [places[program.storage(i)] for i in step.inputs]
+        inputs = [_place(program, places, i) for i in step.inputs]
         if step.stripe and step.stripe.start:
             inputs[0] += f" + {step.stripe.start}"
         calls.append(f"    /* {title} */")
@@ -248,20 +279,20 @@ def source(
         if step.takes_scratch:
             arguments.append(f"arena + {offsets[scratch_buffer(step)]}" if step.scratch else "0")
         arguments += [f"arena + {offsets[state_buffer(step, state)]}" for state in step.states]
+        arguments += step.arguments
         calls.append(f"    {family.kernels[step.kernel].function}({', '.join(arguments)});")
     for position, index in enumerate(program.model.outputs):
-        place = places[program.storage(index)]
+        place = _place(program, places, index)
         if place != role("output", position):
-            size = program.model.tensors[index].size
-            calls.append(f"    memcpy({role('output', position)}, {place}, {size});")
-    body = "\n".join(calls)
+            size = program.model.tensors[index].size * program.model.tensors[index].item_bytes
+            parts[1].append(f"    memcpy({role('output', position)}, {place}, {size});")
     headers = sorted({family.kernels[step.kernel].header for step in program.steps})
     includes = [f'#include "{h}"' for h in headers]
     reset = _reset(program, offsets, states)
-    if "memcpy" in body or "memset" in reset[-1]:
+    functions = _functions(program, name, parts, streaming)
+    if any("memcpy" in line for line in functions) or "memset" in reset[-1]:
         includes.insert(0, "#include <string.h>\n")
-    arena = "    int8_t *const arena = (int8_t *)m->arena;" if "arena +" in body else "    (void)m;"
-    parts = [
+    lines = [
         f"/* Generated by innervate from {name}.tflite. Do not edit. */",
         f'#include "{name}.h"',
         "",
@@ -275,11 +306,19 @@ def source(
         *reset,
         "}",
         "",
-        f"void {name}_run({name}_t *m, {_signature(program)})",
-        "{",
-        arena,
-        body,
-        "}",
+        *functions,
         *(["", *states.function] if states else []),
     ]
-    return "\n".join(parts) + "\n", constants.size
+    return "\n".join(lines) + "\n", constants.size
+
+
+def _functions(program: Program, name: str, parts: list[list[str]], streaming: Streaming | None) -> list[str]:
+    """Return the functions that carry out a model's calls."""
+    signature = _signature(program)
+    if streaming:
+        item_bytes = program.model.tensors[program.model.inputs[0]].item_bytes
+        return streaming.functions(name, signature, item_bytes, *parts)
+    calls = parts[1]
+    uses_arena = any("arena +" in line for line in calls)
+    arena = "    int8_t *const arena = (int8_t *)m->arena;" if uses_arena else "    (void)m;"
+    return [f"void {name}_run({name}_t *m, {signature})", "{", arena, *calls, "}"]

@@ -1,5 +1,7 @@
 """How the window of a convolution or pool slides over its input."""
 
+from collections.abc import Mapping
+
 from quantize.c99.context import Context
 from quantize.tflite_model import ConvOptions, PoolOptions
 from quantize.tflite_rules import window_extent
@@ -15,10 +17,8 @@ def window(
     for axis, size in enumerate((in_h, in_w)):
         stride, reach = options.stride[axis], (kernel[axis] - 1) * dilation[axis] + 1
         count, pad = window_extent(size, kernel[axis], stride, dilation[axis], options.padding)
-        first = min(-(-pad // stride), count)
-        last = min(max((size - reach + pad) // stride + 1, first), count)
         pads.append(pad)
-        inside.append((first, last))
+        inside.append(_inside(size, count, reach, stride, pad))
     return {
         "batches": batches,
         "in_h": in_h,
@@ -38,4 +38,39 @@ def window(
         "inside_left": inside[1][0],
         "inside_right": inside[1][1],
         "input_zero": c.inputs[0].zero_point,
+    }
+
+
+def _inside(size: int, count: int, reach: int, stride: int, pad: int) -> tuple[int, int]:
+    """Return which of `count` windows lie inside the input: the first, and the one behind the last."""
+    first = min(max(-(-pad // stride), 0), count)
+    return first, min(max((size - reach + pad) // stride + 1, first), count)
+
+
+def along(
+    window: Mapping[str, int], axis: str, *, size: int, count: int, pad: int, stride: int, dilation: int
+) -> dict[str, int]:
+    """Return a window whose axis "h" or "w" has other extents.
+
+    Args:
+        window: as `window` returns it.
+        axis: of the two.
+        size: of the input.
+        count: of the output.
+        pad: how far the first window starts before the input; negative: within it.
+        stride: from window to window.
+        dilation: from tap to tap.
+    """
+    low, high = ("top", "bottom") if axis == "h" else ("left", "right")
+    reach = (window[f"kernel_{axis}"] - 1) * dilation + 1
+    first, last = _inside(size, count, reach, stride, pad)
+    return {
+        **window,
+        f"in_{axis}": size,
+        f"out_{axis}": count,
+        f"stride_{axis}": stride,
+        f"dilation_{axis}": dilation,
+        f"pad_{low}": pad,
+        f"inside_{low}": first,
+        f"inside_{high}": last,
     }
