@@ -3,8 +3,9 @@
 Every step that the kernels here cannot carry out exactly, or not faster, is left to the DSP extension's.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,12 @@ from numpy.typing import NDArray
 
 from quantize.c99 import dsp
 from quantize.c99.fusion import fused, widened
+from quantize.c99.mve_planes import COLUMNS, LANES, choose_planes, groups_of, planes_lead
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 
-_LANES = 16  # int8 in a vector
-_COLUMNS = 4  # windows that are multiplied at once
 _UNROLLED = 8  # groups of taps
 _SHIFTS = range(-31, 0)  # what VRSHL rounds as the reference does
-
-
-def _groups(taps: int) -> int:
-    return -(-taps // _LANES)
 
 
 def _is_exact(step: Step) -> bool:
@@ -33,7 +29,7 @@ def _is_exact(step: Step) -> bool:
 def _taps(weights: NDArray[np.int8]) -> NDArray[np.int8]:
     """Return weights [units, taps] in groups of sixteen, [units, groups, 16], filled up with zeros."""
     units, taps = weights.shape
-    padded = np.zeros((units, _groups(taps), _LANES), np.int8)
+    padded = np.zeros((units, groups_of(taps), LANES), np.int8)
     padded.reshape(units, -1)[:, :taps] = weights
     return padded
 
@@ -51,7 +47,7 @@ def _matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any], pool: int)
     groups = taps.shape[1]
     if groups <= _UNROLLED:
         taps = taps[:, [0, *range(groups - 1, 0, -1)]]
-    pairs = taps.reshape(-1, 2, groups, _LANES).transpose(0, 2, 1, 3)
+    pairs = taps.reshape(-1, 2, groups, LANES).transpose(0, 2, 1, 3)
     words = np.ascontiguousarray(pairs).reshape(len(pairs), -1).view("<u4").astype(np.uint32)
     scales = np.pad(_scales(parameters), ((0, odd), (0, 0))).reshape(len(pairs), -1)
     return {
@@ -89,10 +85,10 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
         window = {**window, "batches": 1, "in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
         window |= {"inside_bottom": 1, "inside_right": pixels}
     in_place = _are_neighbours(window, in_c)
-    lead = lead_of_blocks(window, in_c, units / pool, _COLUMNS)
+    lead = lead_of_blocks(window, in_c, units / pool, COLUMNS)
     if in_place:
         # Windows are read again for each unit, when outputs of their block are already written.
-        lead = max(lead, 0) + _COLUMNS * units // pool
+        lead = max(lead, 0) + COLUMNS * units // pool
     return replace(
         step,
         kernel="mve_conv2d",
@@ -100,63 +96,15 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
             "window": window,
             "in_c": in_c,
             "in_place": int(in_place),
+            "readable": in_c * prod(window[n] for n in ("batches", "in_h", "in_w")),
             "matrix": _matrix(weights.reshape(units, -1), parameters, pool),
         },
-        scratch=_COLUMNS * _groups(taps) * _LANES,
+        scratch=COLUMNS * groups_of(taps) * LANES,
         lead=lead,
     )
 
 
-_STRIPE = 128  # windows at the most
-_PLANES_BYTES = 4096  # as far as a stripe of four windows does not need more
-_MAX_PLANE = 8191  # bytes
-_MAX_PLANE_GROUPS = 2
 _MAX_AVERAGED = 4080  # taps
-
-
-@dataclass(frozen=True)
-class _Stripe:
-    """So many rows and columns of windows, and the plane of input that they reach."""
-
-    rows: int
-    columns: int
-    step_y: int
-    step_x: int
-    plane: int
-    groups: int
-
-    def instructions(self, window: Mapping[str, int], channels: int, units: int) -> float:
-        """Estimate what an image takes."""
-        blocks = -(-self.rows * self.columns // _COLUMNS)
-        copying = self.plane * (4 * -(-channels // 8) + 9)
-        multiplying = units * (15 + blocks * (27 + 8 * (self.groups - 1)))
-        stripes = -(-window["out_h"] // self.rows) * -(-window["out_w"] // self.columns)
-        return stripes * (copying + multiplying + 30 * blocks)
-
-
-def _stripes(window: Mapping[str, int], channels: int) -> Iterator[_Stripe]:
-    """Yield the stripes that are possible, with planes by rows and by columns."""
-    reach_y, reach_x = ((window[f"kernel_{a}"] - 1) * window[f"dilation_{a}"] for a in "hw")
-    for rows in range(1, min(window["out_h"], _STRIPE) + 1):
-        for columns in range(1, min(window["out_w"], _STRIPE // rows) + 1):
-            height = (rows - 1) * window["stride_h"] + reach_y + 1
-            width = (columns - 1) * window["stride_w"] + reach_x + 1
-            plane = height * width
-            if plane > _MAX_PLANE or (plane * channels > _PLANES_BYTES and rows * columns > _COLUMNS):
-                continue
-            for step_y, step_x in ((width, 1), (1, height)):
-                groups = _groups(reach_y * step_y + reach_x * step_x + 1)
-                if groups <= _MAX_PLANE_GROUPS:
-                    yield _Stripe(rows, columns, step_y, step_x, plane, groups)
-
-
-def _stripe_lead(window: Mapping[str, int], stripe: _Stripe, in_c: int, out_c: int) -> int | None:
-    windows = stripe.rows * stripe.columns
-    if stripe.columns == window["out_w"] and window["out_h"] % stripe.rows == 0:
-        return lead_of_blocks(window, in_c, out_c, windows)
-    if stripe.rows == 1 or stripe.columns == window["out_w"]:
-        return lead_of_windows(window, in_c, out_c) + (windows - 1) * out_c
-    return None
 
 
 def _depthwise(step: Step) -> Step:
@@ -168,17 +116,13 @@ def _depthwise(step: Step) -> Step:
         whole = {k: v for k, v in parameters.items() if k != "channel_multiplier"}
         return _conv2d(replace(step, parameters={**whole, "weights": filters, "out_c": multiplier}))
     units = in_c * multiplier
-    stripes = _stripes(window, in_c)
-    stripe = min(stripes, key=lambda s: s.instructions(window, in_c, units), default=None)
-    if stripe is None or stripe.rows * stripe.columns < min(_COLUMNS, window["out_h"] * window["out_w"]):
+    planes = choose_planes(window, in_c, units) if _is_exact(step) else None
+    if planes is None:
         return step
-    if not _is_exact(step):
-        return step
-    flat = np.zeros((units, stripe.groups * _LANES), np.int8)
+    flat = np.zeros((units, planes.groups * LANES), np.int8)
     y, x = np.indices((window["kernel_h"], window["kernel_w"]))
-    places = y * window["dilation_h"] * stripe.step_y + x * window["dilation_w"] * stripe.step_x
+    places = y * window["dilation_h"] * planes.step_y + x * window["dilation_w"] * planes.step_x
     flat[:, places.reshape(-1)] = taps.reshape(-1, units).T
-    blocks = -(-stripe.rows * stripe.columns // _COLUMNS)
     return replace(
         step,
         kernel="mve_depthwise",
@@ -186,20 +130,20 @@ def _depthwise(step: Step) -> Step:
             "window": window,
             "in_c": in_c,
             "channel_multiplier": multiplier,
-            **asdict(stripe),
+            **asdict(planes),
             **_activation(parameters),
             "stream": np.concatenate([flat.view("<u4").astype(np.uint32), _scales(parameters)], axis=1),
         },
         takes_scratch=True,
-        scratch=blocks * 8 * _COLUMNS + in_c * stripe.plane + stripe.groups * _LANES,
-        lead=_stripe_lead(window, stripe, in_c, units),
+        scratch=planes.scratch(in_c),
+        lead=planes_lead(window, planes, in_c, units),
     )
 
 
 def _dense(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
     # A row is read again for each four of its units.
-    lead = lead_of_rows(p["rows"], p["depth"], p["units"]) if p["units"] <= _COLUMNS else None
+    lead = lead_of_rows(p["rows"], p["depth"], p["units"]) if p["units"] <= COLUMNS else None
     return replace(step, kernel="mve_dense", lead=lead)
 
 
@@ -213,14 +157,14 @@ def _pool(step: Step) -> Step:
 
 def _mean(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
-    fits = p["inner"] >= _COLUMNS and p["middle"] == 1 and p["shift"] in _SHIFTS
+    fits = p["inner"] >= COLUMNS and p["middle"] == 1 and p["shift"] in _SHIFTS
     return replace(step, kernel="mve_mean") if fits else step
 
 
 def _lstm(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
     to_the_left = any(s not in (*_SHIFTS, 0) for s in (*p["shift"], *p["recurrent_shift"]))
-    if p["units"] < _COLUMNS or to_the_left or p["hidden_shift"] not in _SHIFTS:
+    if p["units"] < COLUMNS or to_the_left or p["hidden_shift"] not in _SHIFTS:
         return step
     lead = lead_of_rows(p["batches"] * p["steps"], p["inputs"], p["units"])
     return replace(step, kernel="mve_lstm", scratch=10 * (-(-p["units"] // 8) * 8), lead=lead)

@@ -4,7 +4,7 @@ Kernels read and write upwards. An output that starts `lead` bytes below its inp
 written only where nothing is read any more; a negative lead lets it start above.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,3 +37,14 @@ def lead_of_windows(window: Mapping[str, int], channels: int, outputs: int) -> i
 def lead_of_rows(rows: int, read: int, written: int) -> int:
     """Return the lead of a kernel that reads a row of `read` bytes, then writes one of `written`."""
     return (rows - 1) * (written - read) if written > read else written - read if rows > 1 else FREE
+
+
+def lead_of_parts(parts: Iterable[tuple[int, int]]) -> int:
+    """Return the lead of a kernel that reads a part of its input, then writes a part of its output, in turns.
+
+    Args:
+        parts: of each turn, the first byte that it reads and the end of what it writes.
+    """
+    starts, ends = np.array(list(parts), np.int64).T
+    to_come = np.minimum.accumulate(starts[::-1])[::-1]
+    return int(max(np.maximum.accumulate(ends)[:-1] - to_come[1:], default=FREE))

@@ -14,11 +14,13 @@ from typing import Any, Final
 
 from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
+from quantize.c99.mve_planes import smaller_planes
 from quantize.c99.program import Program, Step, Stripe
 
-_POOLS: Final = frozenset({"average_pool", "max_pool", "dsp_average_pool", "dsp_max_pool"})
-_FOLLOW: Final = _POOLS | {"depthwise", "dsp_depthwise"}
-_LEAD: Final = _FOLLOW | {"conv2d", "dsp_conv2d"}
+_PREFIXES: Final = ("", "dsp_", "mve_")  # of the families' kernels
+_POOLS: Final = frozenset(f"{p}{kind}_pool" for p in _PREFIXES for kind in ("average", "max"))
+_FOLLOW: Final = _POOLS | {f"{p}depthwise" for p in _PREFIXES}
+_LEAD: Final = _FOLLOW | {f"{p}conv2d" for p in _PREFIXES}
 _COUNTS: Final = (2, 4, 8)
 _AXES: Final = {"h": ("top", "bottom"), "w": ("left", "right")}
 # Stripes cost calls, 60 bytes of flash for each: they have to save at least this part of the arena.
@@ -100,7 +102,13 @@ def _part(step: Step, axis: str, start: int, stop: int, alone: bool) -> tuple[St
         channels: Any = step.parameters["channels" if step.kernel in _POOLS else "in_c"]
         offset = first * channels * (window["in_w"] if axis == "h" else 1)
         window[f"pad_{low}"] = 0
-    return replace(step, parameters={**step.parameters, "window": window}, lead=None), offset
+    parameters: dict[str, Any] = {**step.parameters, "window": window}
+    scratch = step.scratch
+    if step.kernel == "mve_depthwise":
+        parameters, scratch = smaller_planes(parameters, window)
+    elif step.kernel == "mve_conv2d":
+        parameters["readable"] -= offset
+    return replace(step, parameters=parameters, scratch=scratch, lead=None), offset
 
 
 def _striped(program: Program, first: int, end: int, axis: str, count: int) -> Program | None:

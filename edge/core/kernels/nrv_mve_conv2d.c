@@ -66,7 +66,7 @@ void nrv_mve_conv2d(const nrv_mve_conv2d_t *p, const int8_t *input, int8_t *outp
     const nrv_mve_matrix_t *m = &p->matrix;
     const int32_t image = w->in_h * w->in_w * p->in_c;
     const int32_t step = w->stride_w * p->in_c;
-    const int8_t *const end = input + w->batches * image;
+    const int8_t *const end = input + p->readable;
     nrv_mve_place_t at = {input, 0, 0};
     nrv_mve_four_t four;
     int32_t count = NRV_MVE_COLUMNS;

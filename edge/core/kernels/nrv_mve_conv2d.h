@@ -9,6 +9,7 @@ typedef struct {
     nrv_window_t window;
     int32_t in_c;
     int32_t in_place; /* 1: the taps of a window inside are neighbours, and read where they are */
+    int32_t readable; /* bytes from the input's start to its end: windows of a part may be counted from further on */
     nrv_mve_matrix_t matrix;
 } nrv_mve_conv2d_t;
 
