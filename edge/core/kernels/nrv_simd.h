@@ -11,7 +11,10 @@
 
 enum { NRV_SIMD_LANES = 16, NRV_SIMD_TAPS = 4 /* multiplied at once */ };
 
-/* int8 as they are kept where they are multiplied: flipped to x + 128, uint8, where the processor wants it so. */
+/*
+ * Each header has three constants: NRV_SIMD_FLIP, 0x80 where int8 are kept flipped (uint8, x + 128) for multiplication;
+ * NRV_SIMD_ROWS (4 or 8) by NRV_SIMD_BLOCKS sums of sixteen lanes that its registers hold, with what feeds them.
+ */
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #include "nrv_simd_avx512.h"
 #elif defined(__AVX2__)

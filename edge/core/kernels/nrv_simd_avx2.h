@@ -9,7 +9,7 @@ enum { NRV_SIMD_FLIP = 0x80 /* VPDPBUSD multiplies uint8 with int8 */ };
 #else
 enum { NRV_SIMD_FLIP = 0 };
 #endif
-enum { NRV_SIMD_ROWS = 4 };
+enum { NRV_SIMD_ROWS = 4, NRV_SIMD_BLOCKS = 1 };
 
 typedef struct {
     __m256i a, b; /* the first eight lanes, the others */

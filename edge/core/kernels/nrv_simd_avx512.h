@@ -6,19 +6,22 @@
 
 enum {
     NRV_SIMD_FLIP = 0x80, /* VPDPBUSD multiplies uint8 with int8 */
-    NRV_SIMD_ROWS = 8
+    NRV_SIMD_ROWS = 8,
+    NRV_SIMD_BLOCKS = 2
 };
 
 typedef __m512i nrv_simd_t;
 typedef __m512i nrv_simd_taps_t;
 
+/*
+ * Both roundings in one: x * multiplier / 2^31, halves upwards, then / 2^-shift, halves upwards, is the sum with half of
+ * each, shifted down once. Products are 64 bits wide, those of even lanes and of odd ones.
+ */
 typedef struct {
-    __m512i multiplier;
-    __m512i multiplier_odd; /* those of odd lanes, in even ones */
-    __m512i left;
-    __m512i right;
-    __m512i back; /* -right */
-    __m512i half; /* of 2^right */
+    __m512i multiplier[2];
+    __m512i half[2];
+    __m512i less[2]; /* halves away from zero are halves upwards of what is one less where negative */
+    __m512i down[2];
 } nrv_simd_scale_t;
 
 static inline nrv_simd_t nrv_simd_load(const int32_t *from)
@@ -46,37 +49,50 @@ static inline nrv_simd_taps_t nrv_simd_load_taps(const int8_t *from)
     return _mm512_loadu_si512(from);
 }
 
+/* In assembly because GCC 12 copies the sums of its own intrinsic from register to register, and runs out of them. */
+static inline __m512i nrv_simd_dot_sixteen(__m512i acc, __m512i x, __m512i w)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
+    return acc;
+}
+
 static inline nrv_simd_t nrv_simd_dot(nrv_simd_t acc, const int8_t *x, nrv_simd_taps_t w)
 {
     int32_t four;
     memcpy(&four, x, sizeof four);
-    return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(four), w);
+    return nrv_simd_dot_sixteen(acc, _mm512_set1_epi32(four), w);
 }
 
 static inline nrv_simd_scale_t nrv_simd_load_scale(const int32_t *multiplier, const int32_t *shift)
 {
-    const __m512i zero = _mm512_setzero_si512();
-    const __m512i by = _mm512_loadu_si512(shift);
+    const __m512i one = _mm512_set1_epi64(1);
+    const __m512i down = _mm512_sub_epi32(_mm512_set1_epi32(31), _mm512_loadu_si512(shift));
     nrv_simd_scale_t scale;
-    scale.multiplier = _mm512_loadu_si512(multiplier);
-    scale.multiplier_odd = _mm512_srli_epi64(scale.multiplier, 32);
-    scale.left = _mm512_max_epi32(by, zero);
-    scale.back = _mm512_min_epi32(by, zero);
-    scale.right = _mm512_sub_epi32(zero, scale.back);
-    scale.half = _mm512_srli_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), scale.right), 1);
+    scale.multiplier[0] = _mm512_loadu_si512(multiplier);
+    scale.multiplier[1] = _mm512_srli_epi64(scale.multiplier[0], 32);
+    scale.down[0] = _mm512_and_si512(down, _mm512_set1_epi64(0xFF));
+    scale.down[1] = _mm512_srli_epi64(down, 32);
+    for (int32_t i = 0; i < 2; i++) {
+        const __mmask8 twice = _mm512_cmpgt_epi64_mask(scale.down[i], _mm512_set1_epi64(31));
+        scale.half[i] = _mm512_sllv_epi64(one, _mm512_sub_epi64(scale.down[i], one));
+        scale.half[i] = _mm512_mask_add_epi64(scale.half[i], twice, scale.half[i], _mm512_set1_epi64(INT64_C(1) << 30));
+        scale.less[i] = _mm512_maskz_set1_epi64(twice, INT64_C(1) << 31);
+    }
     return scale;
 }
 
 static inline nrv_simd_t nrv_simd_requantize(nrv_simd_t x, const nrv_simd_scale_t *scale)
 {
-    const __m512i half = _mm512_set1_epi64(INT64_C(1) << 30);
-    x = _mm512_sllv_epi32(x, scale->left);
-    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, scale->multiplier), half);
-    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(x, 32), scale->multiplier_odd), half);
-    x = _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 31), 0xAAAA, _mm512_slli_epi64(odd, 1));
-    /* Halves away from zero are halves upwards of what is one less where negative. */
-    const __m512i less = _mm512_srai_epi32(_mm512_and_si512(x, scale->back), 31);
-    return _mm512_srav_epi32(_mm512_add_epi32(_mm512_add_epi32(x, scale->half), less), scale->right);
+    __m512i y[2];
+    y[0] = _mm512_mul_epi32(x, scale->multiplier[0]);
+    y[1] = _mm512_mul_epi32(_mm512_srli_epi64(x, 32), scale->multiplier[1]);
+    for (int32_t i = 0; i < 2; i++) {
+        const __mmask8 negative = _mm512_movepi64_mask(y[i]);
+        y[i] = _mm512_add_epi64(y[i], scale->half[i]);
+        y[i] = _mm512_mask_sub_epi64(y[i], negative, y[i], scale->less[i]);
+        y[i] = _mm512_srav_epi64(y[i], scale->down[i]);
+    }
+    return _mm512_mask_shuffle_epi32(y[0], 0xAAAA, y[1], _MM_PERM_CCAA);
 }
 
 static inline void nrv_simd_put(int8_t *to, nrv_simd_t x, int32_t count, int32_t zero, int32_t low, int32_t high)

@@ -1,8 +1,10 @@
 #include "nrv_simd_conv2d.h"
 
+#include <stddef.h>
+
 #include "nrv_simd.h"
 
-enum { ROWS = NRV_SIMD_ROWS /* windows multiplied at once */ };
+enum { ROWS = NRV_SIMD_ROWS /* windows multiplied at once */, BLOCKS = NRV_SIMD_BLOCKS };
 
 /* Copies what windows reach, with its border filled, so that every window reads like one inside. */
 static void copy_plane(const nrv_simd_conv2d_t *p, const int8_t *input, int8_t *plane)
@@ -22,67 +24,86 @@ static void copy_plane(const nrv_simd_conv2d_t *p, const int8_t *input, int8_t *
     nrv_simd_fill(plane, w->input_zero, (p->plane_h - w->pad_top - rows) * width + NRV_SIMD_TAPS - 1);
 }
 
-/* All output channels of `rows` windows. */
-static inline void multiply(const nrv_simd_conv2d_t *p, const int8_t *const *windows, int32_t rows, int8_t *output)
-{
-    const int8_t *weights = p->weights;
-    const int32_t *scales = p->scales;
-    for (int32_t c = 0; c < p->out_c; c += NRV_SIMD_LANES, scales += 4 * NRV_SIMD_LANES) {
-        nrv_simd_t acc[ROWS];
-        for (int32_t i = 0; i < rows; i++) {
-            acc[i] = nrv_simd_load(scales + (NRV_SIMD_FLIP ? NRV_SIMD_LANES : 0));
-        }
-        for (int32_t g = 0; g < p->groups; g++, weights += NRV_SIMD_LANES * NRV_SIMD_TAPS) {
-            const nrv_simd_taps_t w = nrv_simd_load_taps(weights);
-            const int32_t place = p->places[g];
-            for (int32_t i = 0; i < rows; i++) {
-                acc[i] = nrv_simd_dot(acc[i], windows[i] + place, w);
-            }
-        }
-        const nrv_simd_scale_t scale =
-            nrv_simd_load_scale(scales + 2 * NRV_SIMD_LANES, scales + 3 * NRV_SIMD_LANES);
-        const int32_t count = nrv_min(p->out_c - c, NRV_SIMD_LANES);
-        int8_t *to = output + c;
-        for (int32_t i = 0; i < rows; i += p->pool, to += p->out_c) {
-            nrv_simd_t highest = acc[i];
-            for (int32_t k = 1; k < p->pool; k++) {
-                highest = nrv_simd_max(highest, acc[i + k]);
-            }
-            nrv_simd_put(to, nrv_simd_requantize(highest, &scale), count, p->output_zero, p->act_min, p->act_max);
-        }
-    }
-}
-
-static inline const int8_t *window_at(const nrv_simd_conv2d_t *p, const int8_t *plane, int32_t number)
+/* So many blocks of sixteen channels, from c on, of all windows of a plane. */
+static inline void multiply(const nrv_simd_conv2d_t *p, int32_t c, int32_t blocks, const int8_t *plane, int8_t *output)
 {
     const nrv_window_t *w = &p->window;
-    const int32_t y = number / w->out_w;
-    const int32_t x = number - y * w->out_w;
-    return plane + (y * w->stride_h * p->plane_w + x * w->stride_w) * p->in_c;
+    const ptrdiff_t step = w->stride_w * p->in_c;
+    const ptrdiff_t row_step = w->stride_h * p->plane_w * p->in_c;
+    const int32_t *scales = p->scales + c * 4;
+    nrv_simd_scale_t scale[BLOCKS];
+    int32_t channels[BLOCKS];
+    for (int32_t b = 0; b < blocks; b++) {
+        scale[b] = nrv_simd_load_scale(scales + (4 * b + 2) * NRV_SIMD_LANES, scales + (4 * b + 3) * NRV_SIMD_LANES);
+        channels[b] = nrv_min(p->out_c - c - b * NRV_SIMD_LANES, NRV_SIMD_LANES);
+    }
+    const ptrdiff_t block = p->groups * NRV_SIMD_LANES * NRV_SIMD_TAPS;
+    int32_t x = 0;
+    output += c;
+    for (int32_t left = w->out_h * w->out_w; left > 0; left -= ROWS) {
+        const int8_t *windows[ROWS]; /* the missing ones repeat the last */
+        if (x + ROWS < w->out_w) {
+            for (int32_t i = 0; i < ROWS; i++) {
+                windows[i] = plane + (x + i) * step;
+            }
+            x += ROWS;
+        } else {
+            for (int32_t i = 0; i < ROWS; i++) {
+                windows[i] = plane + x * step;
+                if (i + 1 < left && ++x == w->out_w) {
+                    x = 0;
+                    plane += row_step;
+                }
+            }
+        }
+        nrv_simd_t acc[BLOCKS][ROWS];
+        for (int32_t b = 0; b < blocks; b++) {
+            for (int32_t i = 0; i < ROWS; i++) {
+                acc[b][i] = nrv_simd_load(scales + (4 * b + (NRV_SIMD_FLIP ? 1 : 0)) * NRV_SIMD_LANES);
+            }
+        }
+        const int8_t *weights = p->weights + c * p->groups * NRV_SIMD_TAPS;
+        const int32_t *place = p->places;
+        const int32_t *const end = place + p->groups;
+        do {
+            const ptrdiff_t at = *place++;
+            nrv_simd_taps_t taps[BLOCKS];
+            for (int32_t b = 0; b < blocks; b++) {
+                taps[b] = nrv_simd_load_taps(weights + b * block);
+            }
+            for (int32_t i = 0; i < ROWS; i++) {
+                for (int32_t b = 0; b < blocks; b++) {
+                    acc[b][i] = nrv_simd_dot(acc[b][i], windows[i] + at, taps[b]);
+                }
+            }
+            weights += NRV_SIMD_LANES * NRV_SIMD_TAPS;
+        } while (place < end);
+        for (int32_t i = 0; i < nrv_min(left, ROWS); i += p->pool, output += p->out_c) {
+            for (int32_t b = 0; b < blocks; b++) {
+                nrv_simd_t highest = acc[b][i];
+                for (int32_t k = 1; k < p->pool; k++) {
+                    highest = nrv_simd_max(highest, acc[b][i + k]);
+                }
+                nrv_simd_put(output + b * NRV_SIMD_LANES, nrv_simd_requantize(highest, &scale[b]), channels[b],
+                             p->output_zero, p->act_min, p->act_max);
+            }
+        }
+    }
 }
 
 void nrv_simd_conv2d(const nrv_simd_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch)
 {
     const nrv_window_t *w = &p->window;
-    const int32_t count = w->out_h * w->out_w;
-    const int8_t *windows[ROWS];
     for (int32_t batch = 0; batch < w->batches; batch++) {
         copy_plane(p, input, scratch);
-        /* The last windows are multiplied twice rather than by another loop, but where there are too few. */
-        const int32_t rows = count < ROWS ? p->pool : ROWS;
-        for (int32_t done = 0; done < count; done += rows) {
-            const int32_t first = nrv_min(done, count - rows);
-            int8_t *const to = output + first / p->pool * p->out_c;
-            for (int32_t i = 0; i < rows; i++) {
-                windows[i] = window_at(p, scratch, first + i);
-            }
-            if (rows == ROWS) {
-                multiply(p, windows, ROWS, to);
-            } else {
-                multiply(p, windows, rows, to);
-            }
+        int32_t c = 0;
+        for (; p->out_c - c > (BLOCKS - 1) * NRV_SIMD_LANES; c += BLOCKS * NRV_SIMD_LANES) {
+            multiply(p, c, BLOCKS, scratch, output);
+        }
+        if (c < p->out_c) {
+            multiply(p, c, 1, scratch, output);
         }
         input += w->in_h * w->in_w * p->in_c;
-        output += count / p->pool * p->out_c;
+        output += w->out_h * w->out_w / p->pool * p->out_c;
     }
 }

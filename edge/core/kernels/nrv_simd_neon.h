@@ -4,7 +4,7 @@
 
 #include <arm_neon.h>
 
-enum { NRV_SIMD_FLIP = 0, NRV_SIMD_ROWS = 4 };
+enum { NRV_SIMD_FLIP = 0, NRV_SIMD_ROWS = 4, NRV_SIMD_BLOCKS = 1 };
 
 typedef struct {
     int32x4_t q[4];

@@ -5,10 +5,7 @@
 #include "fixed.h"
 #include "nrv_clamp.h"
 
-enum {
-    NRV_SIMD_FLIP = 0, /* what int8 are combined with where they are multiplied: 0x80 or nothing */
-    NRV_SIMD_ROWS = 4  /* how many times sixteen sums fit the registers, weights besides; 4 or 8 */
-};
+enum { NRV_SIMD_FLIP = 0, NRV_SIMD_ROWS = 4, NRV_SIMD_BLOCKS = 1 };
 
 /* Sixteen int32. */
 typedef struct {
