@@ -13,13 +13,14 @@ from edge.model_file import read_io
 from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
 from quantize.c99.emitter import states_of, write_sources
-from quantize.c99.kernels import GENERIC
+from quantize.c99.kernels import find_target
 from quantize.c99.lowering import lower
 from quantize.c99.program import Program
 from quantize.tflite_reader import read_model
 
-# -O3 for its vectorizer; the arithmetic is integer, so results cannot depend on it.
+# -O3 keeps sums in registers; the arithmetic is integer, so results cannot depend on it.
 FLAGS = ("-std=c99", "-O3", "-fPIC", "-shared")
+NATIVE = "-march=native"  # this very machine's vectors; without them kernels are plain C
 NAME = "model"
 
 
@@ -41,6 +42,17 @@ def find_compiler() -> str:
     )
 
 
+def host_flags(compiler: str) -> tuple[tuple[str, ...], bytes]:
+    """Return the flags that build for this machine, and what the compiler then knows of it and of itself."""
+    for flags in ((*FLAGS, NATIVE), FLAGS):
+        command = [compiler, *flags, "-dM", "-E", "-x", "c", os.devnull]
+        run = subprocess.run(command, capture_output=True, check=False)
+        if run.returncode == 0:
+            break
+    version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
+    return flags, run.stdout + version
+
+
 def _info(program: Program, has_steps: bool, context: int) -> str:
     """Return the C text of what the engine has to know; see ABI_VERSION there."""
     tensors = program.model.tensors
@@ -57,37 +69,38 @@ def build_shared(tflite: bytes) -> Path:
     """Compile a `.tflite` file to a shared library that `NativeEngine` loads.
 
     Libraries are kept under ~/.cache/innervate/native ($XDG_CACHE_HOME is heeded), named by the SHA-256 of
-    all sources, flags and the compiler's version; a second call finds the first one's.
+    all sources, flags, the compiler and the processor; a second call finds the first one's.
 
     Raises:
         InnervateError: no C compiler, or the file cannot be used.
     """
     compiler = find_compiler()
-    program = lower(read_model(tflite))
+    family = find_target("host").family
+    program = family.fit(lower(read_model(tflite)))
     states, context = states_of(tflite, program, NAME, "native engine"), 0
     if len(program.model.inputs) != 1 or len(program.model.outputs) != 1:
         context = read_io(tflite, "native engine").context  # refuses what no engine can feed
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        sources, _ = write_sources(program, NAME, folder, GENERIC, plan(arena_buffers(program)), states)
+        sources, _ = write_sources(program, NAME, folder, family, plan(arena_buffers(program)), states)
         (folder / "native_info.c").write_text(_info(program, states is not None, context))
-        version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
-        digest = hashlib.sha256(repr((FLAGS, version)).encode())
+        flags, machine = host_flags(compiler)
+        digest = hashlib.sha256(repr((flags, machine)).encode())
         for file in sorted(folder.iterdir()):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         library = _cache() / f"{digest.hexdigest()}.so"
         if not library.is_file():
-            _compile(compiler, folder, [*sources, "native_info.c"], library)
+            _compile([compiler, *flags], folder, [*sources, "native_info.c"], library)
     return library
 
 
-def _compile(compiler: str, folder: Path, sources: list[str], library: Path) -> None:
+def _compile(compiler: list[str], folder: Path, sources: list[str], library: Path) -> None:
     # Built beside its place and renamed, so that a library is whole or not there, whoever else builds it.
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as beside:
             part = Path(beside) / library.name
-            command = [compiler, *FLAGS, f"-I{folder}", *(str(folder / s) for s in sources), "-o", str(part)]
+            command = [*compiler, f"-I{folder}", *(str(folder / s) for s in sources), "-o", str(part)]
             run = subprocess.run(command, capture_output=True, text=True, check=False)
             if run.returncode == 0:
                 os.replace(part, library)  # noqa: PTH105
@@ -97,7 +110,7 @@ def _compile(compiler: str, folder: Path, sources: list[str], library: Path) -> 
     if run.returncode != 0:
         reason = run.stderr.strip().splitlines()
         raise InnervateError(
-            f"The C compiler {compiler} failed: {reason[0] if reason else run.returncode}",
+            f"The C compiler {compiler[0]} failed: {reason[0] if reason else run.returncode}",
             "native engine",
             "Set CC to a C99 compiler that can make shared libraries",
         )
