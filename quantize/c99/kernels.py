@@ -24,10 +24,14 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Family:
-    """Kernels for one sort of processor; `fit` exchanges steps for those of the family's own kernels."""
+    """Kernels for one sort of processor; `fit` exchanges steps for those of the family's own kernels.
+
+    `block`: windows of a convolution that take little more time than two of them; 1 where each takes its own.
+    """
 
     kernels: dict[str, Kernel]
     fit: Callable[[Program], Program] = striped
+    block: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,13 @@ _SIMD = (
 )
 _SIMD_COLUMNS = ("kernels/nrv_simd_columns.h", *_SIMD)
 _SIMD_BYTES = ("kernels/nrv_simd_bytes.h", *_SIMD)
+_SIMD_LSTM = (
+    "kernels/nrv_lstm.h",
+    "kernels/nrv_lstm_cell.h",
+    "kernels/nrv_simd_short.h",
+    "kernels/nrv_simd_sigmoid.h",
+    *_SIMD,
+)
 _SIMD_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", *_SIMD_BYTES)
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
 _DSP_POOL = ("kernels/nrv_dsp_pool.h", "kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
@@ -123,6 +134,7 @@ DSP = Family(
         "dsp_depthwise": _kernel("dsp_depthwise", "dsp_depthwise", ("kernels/nrv_window.h", *_DSP)),
     },
     dsp.fit,
+    block=4,
 )
 
 # Helium, vectors of integers: Armv8.1-M, which has the DSP extension as well.
@@ -146,6 +158,7 @@ SIMD = Family(
         **GENERIC.kernels,
         "simd_conv2d": _kernel("simd_conv2d", "simd_conv2d", ("kernels/nrv_window.h", *_SIMD)),
         "simd_average_pool": _kernel("simd_average_pool", "simd_pool", _SIMD_POOL, "nrv_pool_t"),
+        "simd_lstm": _kernel("simd_lstm", "simd_lstm", _SIMD_LSTM),
         "simd_max_pool": _kernel("simd_max_pool", "simd_pool", _SIMD_POOL, "nrv_pool_t"),
         "simd_mean": _kernel("simd_mean", "simd_mean", ("kernels/nrv_mean.h", *_SIMD_BYTES), "nrv_mean_t"),
         "simd_depthwise": _kernel(
@@ -167,8 +180,9 @@ TARGETS = {
 }
 
 
-# Ways to build for a target: whether with its own kernels, and GCC's flag. -O3 makes them larger, not faster.
-WAYS = {"speed": (True, "-O2"), "balanced": (True, "-Os"), "size": (False, "-Os")}
+# Ways to build for a target: whether with its own kernels, and GCC's flag where it is not the target's own:
+# on Cortex-M -O3 makes code larger, not faster; vectors want it.
+WAYS = {"speed": (True, ""), "balanced": (True, "-Os"), "size": (False, "-Os")}
 
 
 def find_target(name: str, way: str = "speed") -> Target:
@@ -182,5 +196,5 @@ def find_target(name: str, way: str = "speed") -> Target:
     if way not in WAYS:
         raise InnervateError(f"Cannot optimize for '{way}'", "", f"Choose one of {', '.join(WAYS)}")
     target, (own, flag) = TARGETS[name], WAYS[way]
-    cflags = tuple(flag if f.startswith("-O") else f for f in target.cflags)
+    cflags = tuple(flag if flag and f.startswith("-O") else f for f in target.cflags)
     return Target(target.family if own else GENERIC, cflags)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from quantize.c99 import simd, tables
 from quantize.c99.arithmetic import Multiplier
 from quantize.c99.program import Program, Step
+from quantize.c99.simd_lstm import fit_lstm
 
 _COLUMNS = 64  # channels at once
 _TAPS = 4
@@ -101,6 +102,7 @@ def _softmax(step: Step) -> Step:
 _FIT: dict[str, Callable[[Step], Step]] = {
     "average_pool": _pool,
     "depthwise": _depthwise,
+    "lstm": fit_lstm,
     "max_pool": _pool,
     "mean": _mean,
     "softmax": _softmax,

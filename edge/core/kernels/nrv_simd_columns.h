@@ -38,7 +38,7 @@ static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *t
     const __m512i x[4] = {_mm512_unpacklo_epi16(ab[0], cd[0]), _mm512_unpackhi_epi16(ab[0], cd[0]),
                           _mm512_unpacklo_epi16(ab[1], cd[1]), _mm512_unpackhi_epi16(ab[1], cd[1])};
     for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++) {
-        acc->v[i] = _mm512_dpbusd_epi32(acc->v[i], x[i], _mm512_loadu_si512(weights + 64 * i));
+        acc->v[i] = nrv_simd_dot_sixteen(acc->v[i], x[i], _mm512_loadu_si512(weights + 64 * i));
     }
 }
 
