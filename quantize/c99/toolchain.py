@@ -12,6 +12,8 @@ from quantize.c99.report import Build
 # The compiler whose figures a report gives where it is at hand, and the processor of targets that name none;
 # the host is second best.
 _CROSS = "arm-none-eabi-gcc"
+_LINUX = "aarch64-linux-gnu-gcc"  # for a Raspberry Pi
+_HOST = "gcc"
 _PROCESSOR = ("-mcpu=cortex-m4", "-mthumb")
 _SECTIONS = re.compile(r"^\S*\.(text|rodata)\S*\s+(\d+)", re.MULTILINE)
 
@@ -21,22 +23,29 @@ def _version(compiler: str) -> str:
     return run.stdout.splitlines()[0] if run.stdout else compiler
 
 
+def _compiler(cflags: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the compiler of a target built with so many flags, and with which ones."""
+    if "-march=native" in cflags:
+        return _HOST, cflags
+    if any(flag.startswith("-mcpu=cortex-a") for flag in cflags):
+        return _LINUX, cflags
+    if shutil.which(_CROSS) is None:
+        return _HOST, tuple(flag for flag in cflags if not flag.startswith("-m"))
+    return _CROSS, cflags if any(flag.startswith("-mcpu") for flag in cflags) else (*cflags, *_PROCESSOR)
+
+
 def measure(
     folder: Path, sources: list[str], entry: str, constant_bytes: int, cflags: tuple[str, ...]
 ) -> tuple[Build | None, ObjectCode | None]:
     """Compile sources aside; read off code size, worst-case stack and, of Arm's code, what it calls.
 
-    Nothing is known where no GCC is at hand, of the code nothing where it is the host's.
+    Nothing is known where no GCC is at hand, of the code nothing where it is for Linux.
     """
-    if shutil.which(_CROSS):
-        compiler, machine = _CROSS, () if any(flag.startswith("-mcpu") for flag in cflags) else _PROCESSOR
-    else:
-        compiler, machine = "gcc", ()
-        cflags = tuple(flag for flag in cflags if not flag.startswith("-m"))
+    compiler, cflags = _compiler(cflags)
     size = compiler.removesuffix("gcc") + "size"
     if shutil.which(compiler) is None or shutil.which(size) is None:
         return None, None
-    flags = ["-std=c99", *cflags, *machine]
+    flags = ["-std=c99", *cflags]
     folder = folder.resolve()  # the compiler runs elsewhere
     with tempfile.TemporaryDirectory() as aside:
         files = [str(folder / s) for s in sources]
