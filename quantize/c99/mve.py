@@ -17,6 +17,7 @@ from quantize.c99.mve_planes import COLUMNS, LANES, choose_planes, groups_of, pl
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 
+_SPAN_BYTES = 512  # that windows at a border may be copied to, as far as four do not need more
 _UNROLLED = 8  # groups of taps
 _SHIFTS = range(-31, 0)  # what VRSHL rounds as the reference does
 
@@ -49,13 +50,14 @@ def _matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any], pool: int)
         taps = taps[:, [0, *range(groups - 1, 0, -1)]]
     pairs = taps.reshape(-1, 2, groups, LANES).transpose(0, 2, 1, 3)
     words = np.ascontiguousarray(pairs).reshape(len(pairs), -1).view("<u4").astype(np.uint32)
-    scales = np.pad(_scales(parameters), ((0, odd), (0, 0))).reshape(len(pairs), -1)
+    scales = np.pad(_scales(parameters), ((0, odd), (0, 0)))
     return {
         "units": units,
         "groups": groups,
         **_activation(parameters),
         "pool": pool,
-        "stream": np.concatenate([words, scales], axis=1),
+        "stream": words,
+        "scales": scales.view(np.int32),
     }
 
 
@@ -72,6 +74,20 @@ def _are_neighbours(window: Mapping[str, int], in_c: int) -> bool:
     return row_is_whole and (window["kernel_h"] == 1 or rows_adjoin)
 
 
+def _span(window: Mapping[str, int], in_c: int, read: int) -> tuple[int, int]:
+    """Return how many blocks of windows are copied together at a border, and to how many bytes.
+
+    `read`: bytes of a window, filled up. It is worth while where windows overlap, in one row of taps.
+    """
+    step = window["stride_w"] * in_c
+    if window["kernel_h"] > 1 or step > read:
+        return 0, 0
+    border = max(window["inside_left"], window["out_w"] - window["inside_right"])
+    room = max(COLUMNS * read, _SPAN_BYTES) - read
+    blocks = max(min(-(-border // COLUMNS), (room // step + 1) // COLUMNS), 1)
+    return blocks, (blocks * COLUMNS - 1) * step + read
+
+
 def _conv2d(step: Step, pool: int = 1) -> Step:
     parameters: Mapping[str, Any] = step.parameters
     window, in_c, weights = parameters["window"], parameters["in_c"], parameters["weights"]
@@ -85,6 +101,7 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
         window = {**window, "batches": 1, "in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
         window |= {"inside_bottom": 1, "inside_right": pixels}
     in_place = _are_neighbours(window, in_c)
+    span, scratch = _span(window, in_c, groups_of(taps) * LANES) if in_place else (0, 0)
     lead = lead_of_blocks(window, in_c, units / pool, COLUMNS)
     if in_place:
         # Windows are read again for each unit, when outputs of their block are already written.
@@ -96,10 +113,11 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
             "window": window,
             "in_c": in_c,
             "in_place": int(in_place),
+            "span": span,
             "readable": in_c * prod(window[n] for n in ("batches", "in_h", "in_w")),
             "matrix": _matrix(weights.reshape(units, -1), parameters, pool),
         },
-        scratch=COLUMNS * groups_of(taps) * LANES,
+        scratch=max(scratch, COLUMNS * groups_of(taps) * LANES),
         lead=lead,
     )
 

@@ -37,6 +37,33 @@ static inline void nrv_mve_copy(int8_t *to, int32_t count, const int8_t *from)
 #endif
 }
 
+/* `rows` stretches of `count` bytes, at least one of each; stretches start at these steps. */
+static inline void nrv_mve_copy_rows(int8_t *to, int32_t to_step, const int8_t *from, int32_t from_step, int32_t count,
+                                     int32_t rows)
+{
+#ifdef NRV_MVE_ASM
+    const int32_t taken = (count + NRV_MVE_LANES - 1) / NRV_MVE_LANES * NRV_MVE_LANES;
+    __asm__ volatile(
+        "1:\n\t"
+        "dlstp.8 lr, %[count]\n"
+        "2:\n\t"
+        "vldrb.8 q0, [%[from]], #16\n\t"
+        "vstrb.8 q0, [%[to]], #16\n\t"
+        "letp lr, 2b\n\t"
+        "add %[from], %[from], %[from_step]\n\t"
+        "add %[to], %[to], %[to_step]\n\t"
+        "subs %[rows], %[rows], #1\n\t"
+        "bne 1b\n\t"
+        : [to] "+r"(to), [from] "+r"(from), [rows] "+r"(rows)
+        : [count] "r"(count), [from_step] "r"(from_step - taken), [to_step] "r"(to_step - taken)
+        : "lr", "q0", "cc", "memory");
+#else
+    for (; rows > 0; rows--, to += to_step, from += from_step) {
+        memcpy(to, from, (size_t)count);
+    }
+#endif
+}
+
 static inline void nrv_mve_fill(int8_t *to, int32_t count, int32_t value)
 {
 #ifdef NRV_MVE_ASM

@@ -98,6 +98,10 @@ static void fill_planes(const nrv_mve_depthwise_t *p, const int8_t *input, int32
     "vmladava.s8 %[" a "], q3, q2\n\t"
 #define LOAD_TWO "vldrb.u8 q3, [%[w]], #16\n\t"
 #define HALVES_AWAY NRV_MVE_HALVES_AWAY("q1")
+#define CLAMP                                                                                                          \
+    "vadd.i32 q1, q1, %q[zero]\n\t"                                                                                    \
+    "vmax.s32 q1, q1, %q[low]\n\t"                                                                                     \
+    "vmin.s32 q1, q1, %q[high]\n\t"
 
 /* All windows of a stripe for every channel_multiplier-th output channel; requantized as in nrv_mve_matrix.h. */
 #define UNITS_LOOP(load_second, multiply, halves_away)                                                                 \
@@ -124,8 +128,7 @@ static void fill_planes(const nrv_mve_depthwise_t *p, const int8_t *input, int32
         "vadd.i32 q1, q1, %[bias]\n\t"                                                                                 \
         "vqrdmulh.s32 q1, q1, %[multiplier]\n\t" halves_away                                                           \
         "vrshl.s32 q1, %[shift]\n\t"                                                                                   \
-        "vldrw.u32 q2, [%[block]], #16\n\t"                                                                            \
-        NRV_MVE_CLAMP("q1")                                                                                            \
+        "vldrw.u32 q2, [%[block]], #16\n\t" CLAMP                                                                      \
         "vstrb.32 q1, [%[output], q2]\n\t"                                                                             \
         "le lr, 1b\n\t"                                                                                                \
         "ldr %[a0], %[plane_step]\n\t"                                                                                 \
