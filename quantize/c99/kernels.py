@@ -64,6 +64,7 @@ _SIMD = (
     *(f"kernels/nrv_simd{name}.h" for name in ("", "_avx2", "_avx512", "_neon", "_plain")),
     *_FLAT,
 )
+_SIMD_MATRIX = ("kernels/nrv_simd_matrix.h", *_SIMD)
 _SIMD_COLUMNS = ("kernels/nrv_simd_columns.h", *_SIMD)
 _SIMD_BYTES = ("kernels/nrv_simd_bytes.h", *_SIMD)
 _SIMD_LSTM = (
@@ -156,7 +157,8 @@ MVE = Family(
 SIMD = Family(
     {
         **GENERIC.kernels,
-        "simd_conv2d": _kernel("simd_conv2d", "simd_conv2d", ("kernels/nrv_window.h", *_SIMD)),
+        "simd_conv2d": _kernel("simd_conv2d", "simd_conv2d", ("kernels/nrv_window.h", *_SIMD_MATRIX)),
+        "simd_dense": _kernel("simd_dense", "simd_dense", ("kernels/nrv_scale.h", *_SIMD_MATRIX)),
         "simd_average_pool": _kernel("simd_average_pool", "simd_pool", _SIMD_POOL, "nrv_pool_t"),
         "simd_lstm": _kernel("simd_lstm", "simd_lstm", _SIMD_LSTM),
         "simd_max_pool": _kernel("simd_max_pool", "simd_pool", _SIMD_POOL, "nrv_pool_t"),

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.c99.fusion import fused, widened
-from quantize.c99.program import Program, Step, Value
+from quantize.c99.program import Program, Step
 
 LANES = 16
 _TAPS = 4
 _FLIP = 128
+_ROWS = 8  # of a dense layer, at the most, that are multiplied at once
 _INT8_MIN = -128
 
 
@@ -35,6 +36,11 @@ def blocks(values: NDArray[Any], axis: int = 0) -> NDArray[Any]:
     return np.pad(values, pads)
 
 
+def biases_of(bias: NDArray[np.int32], sums: NDArray[np.int64]) -> list[NDArray[np.int32]]:
+    """Return biases, and biases for flipped input, of channels whose weights have such sums."""
+    return [bias, (bias - _FLIP * sums).astype(np.int32)]  # wraps around as the sums do
+
+
 def scales(parameters: Mapping[str, Any], sums: NDArray[np.int64]) -> NDArray[np.int32]:
     """Return, of each 16 channels, biases, biases for flipped input, multipliers and shifts [blocks, 4, 16].
 
@@ -42,10 +48,13 @@ def scales(parameters: Mapping[str, Any], sums: NDArray[np.int64]) -> NDArray[np
         parameters: of a generic kernel.
         sums: of each channel's weights.
     """
-    bias = parameters["bias"].astype(np.int64)
-    flipped = (bias - _FLIP * sums).astype(np.int32)  # wraps around as the sums do
-    columns = [bias.astype(np.int32), flipped, parameters["multiplier"], parameters["shift"].astype(np.int32)]
+    columns = [*biases_of(parameters["bias"], sums), parameters["multiplier"], parameters["shift"]]
     return np.stack([blocks(c.astype(np.int32)).reshape(-1, LANES) for c in columns], axis=1)
+
+
+def _packed(taps: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return weights [units, groups, 4] as [blocks, groups, 16, 4]."""
+    return np.ascontiguousarray(blocks(taps).reshape(-1, LANES, *taps.shape[1:]).transpose(0, 2, 1, 3))
 
 
 def _conv2d(step: Step, pool: int = 1) -> Step:
@@ -63,7 +72,6 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
     starts = (y * window["dilation_h"] * plane_w + x * window["dilation_w"]) * in_c
     places = (starts[..., None] + np.arange(0, run, _TAPS)).reshape(-1)
     taps = np.pad(runs, ((0, 0), (0, 0), (0, 0), (0, -run % _TAPS))).reshape(len(weights), -1, _TAPS)
-    packed = blocks(taps).reshape(-1, LANES, *taps.shape[1:]).transpose(0, 2, 1, 3)
     return replace(
         step,
         kernel="simd_conv2d",
@@ -79,11 +87,34 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
             "act_min": p["act_min"],
             "act_max": p["act_max"],
             "places": places.astype(np.int32),
-            "weights": np.ascontiguousarray(packed),
+            "weights": _packed(taps),
             "scales": scales(p, weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)),
         },
         takes_scratch=True,
         scratch=plane_h * plane_w * in_c + _TAPS - 1,
+    )
+
+
+def _dense(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    weights = p["weights"]
+    if int(weights.min()) == _INT8_MIN:
+        return step
+    taps = np.pad(weights, ((0, 0), (0, -p["depth"] % _TAPS))).reshape(len(weights), -1, _TAPS)
+    groups = taps.shape[1]
+    names = ("rows", "depth", "units", "output_zero", "act_min", "act_max", "multiplier", "shift")
+    biases = biases_of(p["bias"], weights.sum(axis=1, dtype=np.int64))
+    return replace(
+        step,
+        kernel="simd_dense",
+        parameters={
+            **{name: p[name] for name in names},
+            "groups": groups,
+            "weights": _packed(taps),
+            "bias": np.stack([blocks(b).reshape(-1, LANES) for b in biases], axis=1),
+        },
+        takes_scratch=True,
+        scratch=min(p["rows"], _ROWS) * groups * _TAPS,
     )
 
 
@@ -94,7 +125,7 @@ def _pooled(conv: Step, pool: Step) -> Step | None:
     return replace(joined, output=pool.output) if joined and joined.kernel == "simd_conv2d" else None
 
 
-_FIT: dict[str, Callable[[Step], Step]] = {"conv2d": _conv2d}
+_FIT: dict[str, Callable[[Step], Step]] = {"conv2d": _conv2d, "dense": _dense}
 
 
 def fit(program: Program) -> Program:

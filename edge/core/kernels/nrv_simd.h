@@ -25,6 +25,8 @@ enum { NRV_SIMD_LANES = 16, NRV_SIMD_TAPS = 4 /* multiplied at once */ };
 #include "nrv_simd_plain.h"
 #endif
 
+enum { NRV_SIMD_SUMS = NRV_SIMD_ROWS * NRV_SIMD_BLOCKS };
+
 /* Copies n int8 to where they are multiplied. */
 static inline void nrv_simd_copy(int8_t *to, const int8_t *from, int32_t n)
 {

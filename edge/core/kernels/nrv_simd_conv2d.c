@@ -1,8 +1,6 @@
 #include "nrv_simd_conv2d.h"
 
-#include <stddef.h>
-
-#include "nrv_simd.h"
+#include "nrv_simd_matrix.h"
 
 enum { ROWS = NRV_SIMD_ROWS /* windows multiplied at once */, BLOCKS = NRV_SIMD_BLOCKS };
 
@@ -37,7 +35,7 @@ static inline void multiply(const nrv_simd_conv2d_t *p, int32_t c, int32_t block
         scale[b] = nrv_simd_load_scale(scales + (4 * b + 2) * NRV_SIMD_LANES, scales + (4 * b + 3) * NRV_SIMD_LANES);
         channels[b] = nrv_min(p->out_c - c - b * NRV_SIMD_LANES, NRV_SIMD_LANES);
     }
-    const ptrdiff_t block = p->groups * NRV_SIMD_LANES * NRV_SIMD_TAPS;
+    const int8_t *const weights = p->weights + c * p->groups * NRV_SIMD_TAPS;
     int32_t x = 0;
     output += c;
     for (int32_t left = w->out_h * w->out_w; left > 0; left -= ROWS) {
@@ -56,33 +54,13 @@ static inline void multiply(const nrv_simd_conv2d_t *p, int32_t c, int32_t block
                 }
             }
         }
-        nrv_simd_t acc[BLOCKS][ROWS];
-        for (int32_t b = 0; b < blocks; b++) {
-            for (int32_t i = 0; i < ROWS; i++) {
-                acc[b][i] = nrv_simd_load(scales + (4 * b + (NRV_SIMD_FLIP ? 1 : 0)) * NRV_SIMD_LANES);
-            }
-        }
-        const int8_t *weights = p->weights + c * p->groups * NRV_SIMD_TAPS;
-        const int32_t *place = p->places;
-        const int32_t *const end = place + p->groups;
-        do {
-            const ptrdiff_t at = *place++;
-            nrv_simd_taps_t taps[BLOCKS];
-            for (int32_t b = 0; b < blocks; b++) {
-                taps[b] = nrv_simd_load_taps(weights + b * block);
-            }
-            for (int32_t i = 0; i < ROWS; i++) {
-                for (int32_t b = 0; b < blocks; b++) {
-                    acc[b][i] = nrv_simd_dot(acc[b][i], windows[i] + at, taps[b]);
-                }
-            }
-            weights += NRV_SIMD_LANES * NRV_SIMD_TAPS;
-        } while (place < end);
+        nrv_simd_t sums[NRV_SIMD_SUMS];
+        nrv_simd_multiply(sums, blocks, ROWS, windows, p->places, p->groups, weights, scales, 4 * NRV_SIMD_LANES);
         for (int32_t i = 0; i < nrv_min(left, ROWS); i += p->pool, output += p->out_c) {
             for (int32_t b = 0; b < blocks; b++) {
-                nrv_simd_t highest = acc[b][i];
+                nrv_simd_t highest = sums[b * ROWS + i];
                 for (int32_t k = 1; k < p->pool; k++) {
-                    highest = nrv_simd_max(highest, acc[b][i + k]);
+                    highest = nrv_simd_max(highest, sums[b * ROWS + i + k]);
                 }
                 nrv_simd_put(output + b * NRV_SIMD_LANES, nrv_simd_requantize(highest, &scale[b]), channels[b],
                              p->output_zero, p->act_min, p->act_max);

@@ -1,0 +1,47 @@
+/* Products of rows of int8 and weights of sixteen channels at a time: the inner loop of convolutions and dense layers. */
+#ifndef NRV_SIMD_MATRIX_H
+#define NRV_SIMD_MATRIX_H
+
+#include <stddef.h>
+
+#include "nrv_simd.h"
+
+/* Weights of a block of sixteen channels are [groups][16][4]: group by group four taps of each channel. */
+enum { NRV_SIMD_GROUP_BYTES = NRV_SIMD_LANES * NRV_SIMD_TAPS };
+
+/*
+ * sums[b * rows + i] = bias of block b + row i times block b, for numbers of blocks and rows known where this is inlined.
+ * Biases of blocks are `apart` words from each other: those of int8, then those of flipped ones. Group g of a row is at
+ * places[g]; without places groups follow each other.
+ */
+static inline void nrv_simd_multiply(nrv_simd_t *sums, int32_t blocks, int32_t rows, const int8_t *const *row,
+                                     const int32_t *places, int32_t groups, const int8_t *weights, const int32_t *bias,
+                                     int32_t apart)
+{
+    const ptrdiff_t block = (ptrdiff_t)groups * NRV_SIMD_GROUP_BYTES;
+    nrv_simd_t acc[NRV_SIMD_SUMS];
+    for (int32_t b = 0; b < blocks; b++) {
+        for (int32_t i = 0; i < rows; i++) {
+            acc[b * rows + i] = nrv_simd_load(bias + b * apart + (NRV_SIMD_FLIP ? NRV_SIMD_LANES : 0));
+        }
+    }
+    ptrdiff_t g = 0;
+    do {
+        const ptrdiff_t at = places ? places[g] : g * NRV_SIMD_TAPS;
+        nrv_simd_taps_t taps[NRV_SIMD_SUMS];
+        for (int32_t b = 0; b < blocks; b++) {
+            taps[b] = nrv_simd_load_taps(weights + b * block);
+        }
+        for (int32_t i = 0; i < rows; i++) {
+            for (int32_t b = 0; b < blocks; b++) {
+                acc[b * rows + i] = nrv_simd_dot(acc[b * rows + i], row[i] + at, taps[b]);
+            }
+        }
+        weights += NRV_SIMD_GROUP_BYTES;
+    } while (++g < groups);
+    for (int32_t i = 0; i < blocks * rows; i++) {
+        sums[i] = acc[i];
+    }
+}
+
+#endif
