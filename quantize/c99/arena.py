@@ -11,7 +11,8 @@ ALIGNMENT = 4
 class Buffer:
     """`size` bytes needed from step `first` to step `last`, both included.
 
-    `over` names buffers that this one may lie over if it starts so many bytes below them, or further below.
+    `over` names buffers that this one may lie over if it starts so many bytes below them, or further below;
+    `onto` those that it may lie over if it starts where they do.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Buffer:
     first: int
     last: int
     over: Mapping[str, int] = field(default_factory=dict)
+    onto: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def _collide(a: Placement, b: Placement) -> bool:
     if a.offset + a.buffer.size <= b.offset or b.offset + b.buffer.size <= a.offset:
         return False
     for over, under in ((a, b), (b, a)):
+        if under.buffer.name in over.buffer.onto and under.offset == over.offset:
+            return False
         lead = over.buffer.over.get(under.buffer.name)
         if lead is not None and under.offset - over.offset >= lead:
             return False
@@ -64,6 +68,8 @@ def _candidates(buffer: Buffer, placed: list[Placement]) -> list[int]:
     offsets = {0}
     for other in placed:
         offsets.add(other.end)
+        if other.buffer.name in buffer.onto or buffer.name in other.buffer.onto:
+            offsets.add(other.offset)
         if other.buffer.name in buffer.over:
             offsets.add((other.offset - buffer.over[other.buffer.name]) // ALIGNMENT * ALIGNMENT)
         if buffer.name in other.buffer.over:
@@ -89,7 +95,8 @@ def _least(alive: list[Buffer]) -> int:
     sizes = {b.name: _aligned(b.size) for b in alive}
     saved = 0
     for buffer in alive:
-        for name, lead in buffer.over.items():
+        leads = [*((name, 0) for name in buffer.onto), *buffer.over.items()]
+        for name, lead in leads:
             if name in sizes:
                 both = max(sizes[buffer.name], sizes[name] + max(lead, 0))
                 saved = max(saved, sizes[buffer.name] + sizes[name] - both)

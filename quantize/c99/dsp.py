@@ -6,31 +6,27 @@ Every step that the kernels here cannot carry out exactly keeps its generic kern
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantize.c99.dsp_lstm import lstm
+from quantize.c99.dsp_parts import MAX_BOUND, SHIFTS, activation, is_exact, scales, words
+from quantize.c99.dsp_planes import by_planes
 from quantize.c99.fusion import fused, widened
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 from quantize.c99.stripes import striped
 
-# What nrv_dsp_requantize() is equal to the reference within.
-_MAX_BOUND = 1 << 30
-_SHIFTS = range(-23, 0)
 _GROUP = 4  # taps
 _BLOCK = 4  # channels of a depthwise convolution
+# Instructions of one that takes four channels at a time, for each of them.
+_PER_WINDOW, _PER_TAP = 16, 2.75
 _MAX_INT16_TAPS = 256  # int8 whose sum fits int16
 _COLUMNS = 4  # windows that are multiplied at once
 _GROUP_BYTES = _COLUMNS * 2 * _GROUP  # of columns: they are int16
-
-
-def _is_exact(step: Step) -> bool:
-    shift: Any = step.parameters["shift"]
-    assert step.accumulator_bound is not None
-    return step.accumulator_bound < _MAX_BOUND and all(int(s) in _SHIFTS for s in shift)
 
 
 def interleaved(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
@@ -47,38 +43,17 @@ def interleaved(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
     return np.ascontiguousarray(parts).reshape(-1).view("<u4").astype(np.uint32)
 
 
-def _words(values: NDArray[np.int32]) -> NDArray[np.uint32]:
-    return values.astype(np.int32).view(np.uint32)
-
-
-def _scales(parameters: Mapping[str, Any]) -> NDArray[np.int32]:
-    """Return multiplier and shift [units, 2] as nrv_dsp_requantize() takes them."""
-    shift = parameters["shift"].astype(np.int32)
-    return np.stack(
-        [parameters["multiplier"], -1 - shift + 256 * (2 * parameters["output_zero"] + 1)], axis=1
-    )
-
-
-def _activation(parameters: Mapping[str, Any]) -> dict[str, Value]:
-    low = parameters["act_min"]
-    return {
-        "cut_below_zero": int(low >= parameters["output_zero"]),
-        "act_min": low,
-        "act_max": parameters["act_max"],
-    }
-
-
 def matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any], pool: int) -> dict[str, Value]:
     """Return an `nrv_dsp_matrix_t` of weights [units, taps] and a generic kernel's other parameters."""
     units, odd = len(weights), len(weights) % 2
     bias = np.pad(parameters["bias"], (0, odd))
-    scales = np.pad(_scales(parameters), ((0, odd), (0, 0))).reshape(-1, 4)
-    taps = interleaved(weights).reshape(len(scales), -1)
-    stream = np.concatenate([_words(bias.reshape(-1, 2)), taps, _words(scales)], axis=1)
+    scale = np.pad(scales(parameters), ((0, odd), (0, 0))).reshape(-1, 4)
+    taps = interleaved(weights).reshape(len(scale), -1)
+    stream = np.concatenate([words(bias.reshape(-1, 2)), taps, words(scale)], axis=1)
     return {
         "units": units,
         "groups": -(-weights.shape[1] // _GROUP),
-        **_activation(parameters),
+        **activation(parameters),
         "pool": pool,
         "stream": stream,
     }
@@ -97,7 +72,7 @@ def _runs(window: dict[str, int], in_c: int) -> tuple[int, int, int]:
 def _conv2d(step: Step, pool: int = 1) -> Step:
     parameters: Mapping[str, Any] = step.parameters
     window, in_c, weights = parameters["window"], parameters["in_c"], parameters["weights"]
-    if not _is_exact(step):
+    if not is_exact(step):
         return step
     taps = weights[0].size
     strides = window["stride_h"], window["stride_w"]
@@ -145,8 +120,13 @@ def _depthwise(step: Step) -> Step:
         filters = np.ascontiguousarray(np.moveaxis(weights.reshape(weights.shape[1:]), -1, 0)[..., None])
         whole = {k: v for k, v in parameters.items() if k != "channel_multiplier"}
         return _conv2d(replace(step, parameters={**whole, "weights": filters, "out_c": multiplier}))
-    if not _is_exact(step) or in_c < _BLOCK:
+    if not is_exact(step):
         return step
+    area = window["kernel_h"] * window["kernel_w"]
+    direct = window["out_h"] * window["out_w"] * multiplier * (_PER_WINDOW + _PER_TAP * area)
+    planes = by_planes(step, direct if in_c >= _BLOCK else inf)
+    if planes or in_c < _BLOCK:
+        return planes or step
     taps = parameters["weights"].reshape(-1, in_c, multiplier)
     # Input channels of each block, then blocks of output channels [blocks * multiplier, 4].
     starts = np.minimum(np.arange(0, in_c, _BLOCK), in_c - _BLOCK)
@@ -157,12 +137,12 @@ def _depthwise(step: Step) -> Step:
     pairs = np.ascontiguousarray(weights[..., [0, 2, 1, 3]]).reshape(len(outputs), -1).view("<u4")
     bias = parameters["bias"] + window["input_zero"] * taps.reshape(len(taps), -1).sum(axis=0, dtype=np.int32)
     starts = np.repeat(sources[:, 0, :1], multiplier, axis=0)
-    scales = _scales(parameters)[outputs].reshape(len(outputs), -1)
-    parts = [_words(starts), _words(bias[outputs]), pairs, _words(scales), _words(outputs[:, :1])]
+    scale = scales(parameters)[outputs].reshape(len(outputs), -1)
+    parts = [words(starts), words(bias[outputs]), pairs, words(scale), words(outputs[:, :1])]
     stream = np.concatenate(parts, axis=1)
     # Not folded here: 255 for the largest difference of an input to its zero point.
     bounds = np.abs(bias) + 255 * np.abs(taps.reshape(len(taps), -1).astype(np.int64)).sum(axis=0)
-    if int(bounds.max()) >= _MAX_BOUND:
+    if int(bounds.max()) >= MAX_BOUND:
         return step
     return replace(
         step,
@@ -173,7 +153,7 @@ def _depthwise(step: Step) -> Step:
             "window": window,
             "in_c": in_c,
             "channel_multiplier": multiplier,
-            **_activation(parameters),
+            **activation(parameters),
             "stream_words": stream.size,
             "stream": stream.astype(np.uint32),
         },
@@ -187,7 +167,7 @@ def _dense(step: Step) -> Step:
     units, depth = parameters["weights"].shape
     bias = np.pad(parameters.pop("bias"), (0, units % 2)).reshape(-1, 2)
     taps = interleaved(parameters.pop("weights")).reshape(len(bias), -1)
-    parameters["stream"] = np.concatenate([_words(bias), taps], axis=1)
+    parameters["stream"] = np.concatenate([words(bias), taps], axis=1)
     scratch = -(-depth // _GROUP) * 2 * _GROUP
     lead = lead_of_rows(parameters["rows"], depth, units)
     return replace(
@@ -214,7 +194,7 @@ def _mean(step: Step) -> Step:
 def _matmul(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
     assert step.accumulator_bound is not None
-    if step.accumulator_bound >= _MAX_BOUND or p["shift"] not in _SHIFTS or p["first_step"][1] != 1:
+    if step.accumulator_bound >= MAX_BOUND or p["shift"] not in SHIFTS or p["first_step"][1] != 1:
         return step
     scratch = -(-p["depth"] // _GROUP) * _GROUP_BYTES
     return replace(step, kernel="dsp_matmul", takes_scratch=True, scratch=scratch)
@@ -260,7 +240,7 @@ def laid_down(step: Step) -> Step:
 
 def _pooled(conv: Step, pool: Step) -> Step | None:
     """Return a convolution that keeps the highest of so many neighbours, or None if it cannot."""
-    wider = widened(conv, pool, (2, 4)) if _is_exact(conv) else None
+    wider = widened(conv, pool, (2, 4)) if is_exact(conv) else None
     return replace(_conv2d(*wider), output=pool.output) if wider else None
 
 

@@ -1,0 +1,43 @@
+"""Constants as the DSP kernels take them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize.c99.program import Step, Value
+
+MAX_BOUND = 1 << 30
+"""What nrv_dsp_requantize() is equal to the reference within, as are these shifts."""
+SHIFTS = range(-23, 0)
+
+
+def is_exact(step: Step) -> bool:
+    """Whether nrv_dsp_requantize() is equal to the reference for all of a step's sums."""
+    shift: Any = step.parameters["shift"]
+    assert step.accumulator_bound is not None
+    return step.accumulator_bound < MAX_BOUND and all(int(s) in SHIFTS for s in np.atleast_1d(shift))
+
+
+def words(values: NDArray[np.int32]) -> NDArray[np.uint32]:
+    """Return int32 as the words of a stream."""
+    return values.astype(np.int32).view(np.uint32)
+
+
+def scales(parameters: Mapping[str, Any]) -> NDArray[np.int32]:
+    """Return multiplier and shift [units, 2] as nrv_dsp_requantize() takes them."""
+    shift = parameters["shift"].astype(np.int32)
+    return np.stack(
+        [parameters["multiplier"], -1 - shift + 256 * (2 * parameters["output_zero"] + 1)], axis=1
+    )
+
+
+def activation(parameters: Mapping[str, Any]) -> dict[str, Value]:
+    """Return the members of a kernel's parameters that a fused activation decides."""
+    low = parameters["act_min"]
+    return {
+        "cut_below_zero": int(low >= parameters["output_zero"]),
+        "act_min": low,
+        "act_max": parameters["act_max"],
+    }
