@@ -170,7 +170,7 @@ def _collect(
 ) -> DeviceEvidence:
     """Replay test recordings into the device and put together all that it said."""
     bundle = quantized.bundle
-    engine: Engine = NativeEngine(build_shared(bundle.model), bundle.pipeline.keeps_state)
+    engine: Engine = NativeEngine(build_shared(bundle.model, bundle.signal_path), bundle.pipeline.keeps_state)
     measured = measured_at(device)
     path = bundle.signal_path
     limit = (

@@ -1,7 +1,8 @@
 """Runs generated C that was compiled into a shared library, as `quantize.c99.build_shared` makes it.
 
 Such a library exports `nrv_native_info` and the generated functions of a model named `model`, of which
-`model_push` is called where it takes steps and else `model_run`; this is the whole interface between the two.
+`model_push` is called where it takes steps, or hops of windows that overlap, and else `model_run`; this is
+the whole interface between the two.
 """
 
 import ctypes
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 from edge.engines import checked_context, flat_window
 from edge.errors import InnervateError
 
-# nrv_native_info: int32 {this, bytes of memory, 1 for steps, values of the context,
+# nrv_native_info: int32 {this, bytes of memory, 1 for steps, values of the context, values of a hop or 0,
 # input rank, input shape ..., output rank, output shape ...}
-ABI_VERSION = 2
+ABI_VERSION = 3
 _MAX_RANK = 8
 
 
@@ -28,6 +29,9 @@ class NativeEngine:
     Args:
         library: as `quantize.c99.build_shared` makes it.
         keeps_state: whether state goes on from window to window.
+
+    Attributes:
+        hop_size: values that a window is expected to add to the one before; 0: each is run whole.
 
     Raises:
         InnervateError: it is missing, not a library for this machine, or not a model of this version.
@@ -44,17 +48,22 @@ class NativeEngine:
             loaded = ctypes.CDLL(str(library.resolve()))
             info = ctypes.cast(loaded.nrv_native_info, ctypes.POINTER(ctypes.c_int32))
             self._reset = loaded.model_reset
-            self._run = loaded.model_push if info[0] == ABI_VERSION and info[2] else loaded.model_run
+            known = info[0] == ABI_VERSION
+            self._run = loaded.model_push if known and info[2] else loaded.model_run
+            self._push = loaded.model_push if known and info[4] else self._run
         except (OSError, AttributeError):
             raise InnervateError("Not a model library for this machine", where, rebuild) from None
         if info[0] != ABI_VERSION:
             raise InnervateError(f"Model library of version {info[0]}, not {ABI_VERSION}", where, rebuild)
         self.has_steps, self.context_size, self.keeps_state = bool(info[2]), info[3], keeps_state
-        self.input_shape = self._shape(info, 4, where)
-        self.output_size = prod(self._shape(info, 5 + len(self.input_shape), where))
+        self.hop_size = info[4]
+        self._last: NDArray[np.int8] | None = None
+        self.input_shape = self._shape(info, 5, where)
+        self.output_size = prod(self._shape(info, 6 + len(self.input_shape), where))
         self._state = np.zeros(-(-info[1] // 8), np.uint64)  # 8-byte units, for alignment
-        self._run.argtypes = [ctypes.c_void_p] * (4 if self.context_size else 3)
-        self._run.restype = None
+        for function in (self._run, self._push):
+            function.argtypes = [ctypes.c_void_p] * (4 if self.context_size else 3)
+            function.restype = None
         self._reset.argtypes = [ctypes.c_void_p]
         self._reset.restype = None
         self.reset()
@@ -72,12 +81,25 @@ class NativeEngine:
         given = checked_context(self, context)
         output = np.empty(self.output_size, np.int8)
         fed = (given.ctypes.data,) if self.context_size else ()
+        if self.hop_size:
+            self._run_streamed(chunks[0], *fed, output.ctypes.data)
+            return output
         if not self.keeps_state:
             self.reset()
         for chunk in chunks:
             self._run(self._state.ctypes.data, chunk.ctypes.data, *fed, output.ctypes.data)
         return output
 
+    def _run_streamed(self, window: NDArray[np.int8], *others: int) -> None:
+        """Compute what a window adds to the last one, or all where it does not follow that."""
+        start, last = 0, self._last
+        if last is not None and np.array_equal(window[: -self.hop_size], last[self.hop_size :]):
+            start = len(window) - self.hop_size
+        function = self._push if start else self._run
+        function(self._state.ctypes.data, window[start:].ctypes.data, *others)
+        self._last = window.copy()
+
     def reset(self) -> None:
         """Forget all state."""
+        self._last = None
         self._reset(self._state.ctypes.data)

@@ -76,7 +76,7 @@ def make_engine(bundle: Bundle, name: str) -> Engine:
         from edge.engines.native import NativeEngine
         from quantize.c99 import build_shared
 
-        return NativeEngine(build_shared(bundle.model), keeps_state)
+        return NativeEngine(build_shared(bundle.model, bundle.signal_path), keeps_state)
     from edge.engines.tflite import TfliteEngine
 
     match name:

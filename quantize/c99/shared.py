@@ -10,12 +10,15 @@ from pathlib import Path
 from edge.engines.native import ABI_VERSION
 from edge.errors import InnervateError
 from edge.model_file import read_io
+from edge.signal_path import SignalPath
 from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
 from quantize.c99.emitter import states_of, write_sources
+from quantize.c99.hops import saving_hop
 from quantize.c99.kernels import find_target
 from quantize.c99.lowering import lower
 from quantize.c99.program import Program
+from quantize.c99.streaming import stream
 from quantize.tflite_reader import read_model
 
 # -O3 keeps sums in registers; the arithmetic is integer, so results cannot depend on it.
@@ -53,10 +56,10 @@ def host_flags(compiler: str) -> tuple[tuple[str, ...], bytes]:
     return flags, run.stdout + version
 
 
-def _info(program: Program, has_steps: bool, context: int) -> str:
+def _info(program: Program, has_steps: bool, context: int, hop: int) -> str:
     """Return the C text of what the engine has to know; see ABI_VERSION there."""
     tensors = program.model.tensors
-    numbers = [str(ABI_VERSION), f"(int32_t)sizeof({NAME}_t)", str(int(has_steps)), str(context)]
+    numbers = [str(ABI_VERSION), f"(int32_t)sizeof({NAME}_t)", str(int(has_steps)), str(context), str(hop)]
     for index in (program.model.inputs[0], program.model.outputs[0]):
         numbers += [str(len(tensors[index].shape)), *(str(extent) for extent in tensors[index].shape)]
     return (
@@ -65,25 +68,37 @@ def _info(program: Program, has_steps: bool, context: int) -> str:
     )
 
 
-def build_shared(tflite: bytes) -> Path:
+def build_shared(tflite: bytes, path: SignalPath | None = None) -> Path:
     """Compile a `.tflite` file to a shared library that `NativeEngine` loads.
 
     Libraries are kept under ~/.cache/innervate/native ($XDG_CACHE_HOME is heeded), named by the SHA-256 of
     all sources, flags, the compiler and the processor; a second call finds the first one's.
+
+    Args:
+        tflite: the file's bytes.
+        path: makes the windows that will come; where they overlap, the library computes what each adds to
+            the one before, if that saves much. None for windows that have nothing to do with each other.
 
     Raises:
         InnervateError: no C compiler, or the file cannot be used.
     """
     compiler = find_compiler()
     family = find_target("host").family
-    program = family.fit(lower(read_model(tflite)))
-    states, context = states_of(tflite, program, NAME, "native engine"), 0
+    program = lower(read_model(tflite))
+    states, context, streaming = states_of(tflite, program, NAME, "native engine"), 0, None
+    hop = saving_hop(tflite, path, "host") if path and not states else None
+    if hop:
+        program, streaming = stream(program, hop, family, "native engine")
+    else:
+        program = family.fit(program)
     if len(program.model.inputs) != 1 or len(program.model.outputs) != 1:
         context = read_io(tflite, "native engine").context  # refuses what no engine can feed
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        sources, _ = write_sources(program, NAME, folder, family, plan(arena_buffers(program)), states)
-        (folder / "native_info.c").write_text(_info(program, states is not None, context))
+        placed = plan(arena_buffers(program))
+        sources, _ = write_sources(program, NAME, folder, family, placed, states, streaming)
+        values = streaming.size if streaming else 0
+        (folder / "native_info.c").write_text(_info(program, states is not None, context, values))
         flags, machine = host_flags(compiler)
         digest = hashlib.sha256(repr((flags, machine)).encode())
         for file in sorted(folder.iterdir()):

@@ -16,6 +16,7 @@ static nrv_model_t model;
 static int8_t context[NRV_CONTEXT + 1u]; /* zeros are the mean; C has no array of none */
 
 static bool streaming;
+static bool follows; /* the next window goes on from the one that the model ran last */
 static uint8_t trace;
 static uint32_t samples_taken;
 static uint32_t decisions;
@@ -48,11 +49,17 @@ static void send_decision(const nrv_decision_t *made, uint32_t ticks)
     nrv_link_send(NRV_MSG_DECISION_MADE, payload, nrv_put_decision_made(payload, &message));
 }
 
+static void reset_model(void)
+{
+    nrv_model_reset(&model);
+    follows = false;
+}
+
 void nrv_stream_init(void)
 {
     nrv_chain_init(&chain, &nrv_path_config, &nrv_rule, path_state, window, quality);
     nrv_calibration_init(&chain.path);
-    nrv_model_reset(&model);
+    reset_model();
 }
 
 void nrv_stream_stop(void)
@@ -64,7 +71,7 @@ uint8_t nrv_stream_start(const nrv_start_t *start)
 {
     nrv_calibration_stop();
     nrv_chain_reset(&chain);
-    nrv_model_reset(&model);
+    reset_model();
     samples_taken = 0;
     decisions = 0;
     trace = start->trace;
@@ -79,6 +86,10 @@ uint8_t nrv_stream_start(const nrv_start_t *start)
 static uint32_t run_model(const int8_t *input)
 {
     const uint64_t start = nrv_board_ticks();
+    if (NRV_MODEL_HOP && follows) {
+        nrv_model_push(&model, input + sizeof window - NRV_MODEL_HOP, context, output);
+        return stop(&model_time, start);
+    }
     if (!NRV_KEEPS_STATE)
         nrv_model_reset(&model);
     for (uint32_t at = 0; at < sizeof window; at += sizeof window / NRV_STEPS)
@@ -93,6 +104,7 @@ static void decide(void)
     if (trace & NRV_TRACE_WINDOW)
         nrv_trace_window(window_index, nrv_chain_window(&chain), sizeof window);
     uint32_t ticks = run_model(nrv_chain_window(&chain));
+    follows = true;
     if (trace & NRV_TRACE_OUTPUT)
         nrv_trace_output(window_index, output, sizeof output);
     nrv_decision_t made;
@@ -114,11 +126,13 @@ static void take(uint32_t index, const int32_t *counts, uint32_t lead_off)
     stale = false;
     if ((trace & NRV_TRACE_FILTERED) && (events & NRV_EV_SAMPLE))
         nrv_trace_filtered(index, nrv_path_filtered(&chain.path));
-    if (nrv_calibration_take(counts, events & NRV_EV_SAMPLE))
+    if (nrv_calibration_take(counts, events & NRV_EV_SAMPLE)) {
+        follows = false;
         return;
+    }
     if (events & NRV_EV_GAP) {
         nrv_decision_t gap;
-        nrv_model_reset(&model);
+        reset_model();
         nrv_chain_gap(&chain, &gap);
         send_decision(&gap, 0);
     }
@@ -165,6 +179,7 @@ uint8_t nrv_stream_run_model(const nrv_run_model_t *piece)
     injected += (uint32_t)piece->data_size;
     if (injected == sizeof window) {
         injected = 0;
+        follows = false;
         const uint32_t ticks = run_model(window);
         nrv_send_model_output(ticks, output, sizeof output);
     }
