@@ -10,6 +10,14 @@
 
 enum { NRV_SIMD_COLUMNS = 64, NRV_SIMD_VECTORS = 4 };
 
+/* How many of them registers hold. */
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+enum { NRV_SIMD_PIXELS = 2 };
+#else
+enum { NRV_SIMD_PIXELS = 1 };
+#define nrv_simd_requantize_up nrv_simd_requantize
+#endif
+
 typedef struct {
     nrv_simd_t v[NRV_SIMD_VECTORS];
 } nrv_simd_columns_t;
@@ -25,21 +33,40 @@ static inline nrv_simd_columns_t nrv_simd_load_columns(const int32_t *from)
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 
-/* acc + four taps of each column, 64 bytes at tap + offset[0 .. 3], times weights [4 vectors][16 lanes][4 taps]. */
-static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *tap, const int32_t *offset,
-                                        const int8_t *weights)
+/*
+ * acc + four taps of each column, 64 bytes at tap + offset[0 .. 3], times weights [4 vectors][16 lanes][4 taps]; for
+ * `count` such sums, the first's taps at tap[0].
+ */
+static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *const *tap, int32_t count,
+                                        const int32_t *offset, const int8_t *weights)
 {
-    const __m512i a = _mm512_loadu_si512(tap + offset[0]);
-    const __m512i b = _mm512_loadu_si512(tap + offset[1]);
-    const __m512i c = _mm512_loadu_si512(tap + offset[2]);
-    const __m512i d = _mm512_loadu_si512(tap + offset[3]);
-    const __m512i ab[2] = {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
-    const __m512i cd[2] = {_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d)};
-    const __m512i x[4] = {_mm512_unpacklo_epi16(ab[0], cd[0]), _mm512_unpackhi_epi16(ab[0], cd[0]),
-                          _mm512_unpacklo_epi16(ab[1], cd[1]), _mm512_unpackhi_epi16(ab[1], cd[1])};
+    __m512i w[NRV_SIMD_VECTORS];
     for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++) {
-        acc->v[i] = nrv_simd_dot_sixteen(acc->v[i], x[i], _mm512_loadu_si512(weights + 64 * i));
+        w[i] = _mm512_loadu_si512(weights + 64 * i);
+        __asm__("" : "+v"(w[i])); /* read once, not again for each sum */
     }
+    for (int32_t k = 0; k < count; k++) {
+        const __m512i a = _mm512_loadu_si512(tap[k] + offset[0]);
+        const __m512i b = _mm512_loadu_si512(tap[k] + offset[1]);
+        const __m512i c = _mm512_loadu_si512(tap[k] + offset[2]);
+        const __m512i d = _mm512_loadu_si512(tap[k] + offset[3]);
+        const __m512i ab[2] = {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
+        const __m512i cd[2] = {_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d)};
+        acc[k].v[0] = nrv_simd_dot_sixteen(acc[k].v[0], _mm512_unpacklo_epi16(ab[0], cd[0]), w[0]);
+        acc[k].v[1] = nrv_simd_dot_sixteen(acc[k].v[1], _mm512_unpackhi_epi16(ab[0], cd[0]), w[1]);
+        acc[k].v[2] = nrv_simd_dot_sixteen(acc[k].v[2], _mm512_unpacklo_epi16(ab[1], cd[1]), w[2]);
+        acc[k].v[3] = nrv_simd_dot_sixteen(acc[k].v[3], _mm512_unpackhi_epi16(ab[1], cd[1]), w[3]);
+    }
+}
+
+/* nrv_simd_requantize() where the sign of a result below zero is all that counts. */
+static inline nrv_simd_t nrv_simd_requantize_up(nrv_simd_t x, const nrv_simd_scale_t *scale)
+{
+    __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, scale->multiplier[0]), scale->half[0]);
+    __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(x, 32), scale->multiplier[1]);
+    even = _mm512_srav_epi64(even, scale->down[0]);
+    odd = _mm512_srav_epi64(_mm512_add_epi64(odd, scale->half[1]), scale->down[1]);
+    return _mm512_mask_shuffle_epi32(even, 0xAAAA, odd, _MM_PERM_CCAA);
 }
 
 /* Writes the first `count` (1 to 64) columns plus zero, clamped. */
@@ -76,13 +103,14 @@ static inline void nrv_simd_dot_half(__m256i acc[4], const int8_t *tap, const in
     }
 }
 
-static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *tap, const int32_t *offset,
-                                        const int8_t *weights)
+static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *const *tap, int32_t count,
+                                        const int32_t *offset, const int8_t *weights)
 {
+    (void)count; /* 1 */
     __m256i a[4] = {acc->v[0].a, acc->v[1].a, acc->v[2].a, acc->v[3].a};
     __m256i b[4] = {acc->v[0].b, acc->v[1].b, acc->v[2].b, acc->v[3].b};
-    nrv_simd_dot_half(a, tap, offset, weights);
-    nrv_simd_dot_half(b, tap + 32, offset, weights + 32);
+    nrv_simd_dot_half(a, tap[0], offset, weights);
+    nrv_simd_dot_half(b, tap[0] + 32, offset, weights + 32);
     for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++) {
         acc->v[i].a = a[i];
         acc->v[i].b = b[i];
@@ -114,14 +142,15 @@ static inline void nrv_simd_put_columns(int8_t *to, const nrv_simd_columns_t *x,
 
 #elif defined(__ARM_NEON) && defined(__aarch64__) && !defined(__ARM_BIG_ENDIAN)
 
-static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *tap, const int32_t *offset,
-                                        const int8_t *weights)
+static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *const *tap, int32_t count,
+                                        const int32_t *offset, const int8_t *weights)
 {
-    for (int32_t q = 0; q < 4; q++, tap += 16, weights += 16) {
-        const int8x16_t a = vld1q_s8(tap + offset[0]);
-        const int8x16_t b = vld1q_s8(tap + offset[1]);
-        const int8x16_t c = vld1q_s8(tap + offset[2]);
-        const int8x16_t d = vld1q_s8(tap + offset[3]);
+    (void)count; /* 1 */
+    for (int32_t q = 0; q < 4; q++, weights += 16) {
+        const int8x16_t a = vld1q_s8(tap[0] + offset[0] + 16 * q);
+        const int8x16_t b = vld1q_s8(tap[0] + offset[1] + 16 * q);
+        const int8x16_t c = vld1q_s8(tap[0] + offset[2] + 16 * q);
+        const int8x16_t d = vld1q_s8(tap[0] + offset[3] + 16 * q);
         const int16x8_t ab[2] = {vreinterpretq_s16_s8(vzip1q_s8(a, b)), vreinterpretq_s16_s8(vzip2q_s8(a, b))};
         const int16x8_t cd[2] = {vreinterpretq_s16_s8(vzip1q_s8(c, d)), vreinterpretq_s16_s8(vzip2q_s8(c, d))};
         const int16x8_t x[4] = {vzip1q_s16(ab[0], cd[0]), vzip2q_s16(ab[0], cd[0]), vzip1q_s16(ab[1], cd[1]),
@@ -152,15 +181,16 @@ static inline void nrv_simd_put_columns(int8_t *to, const nrv_simd_columns_t *x,
 
 #else
 
-static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *tap, const int32_t *offset,
-                                        const int8_t *weights)
+static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *const *tap, int32_t count,
+                                        const int32_t *offset, const int8_t *weights)
 {
+    (void)count; /* 1 */
     for (int32_t i = 0; i < NRV_SIMD_COLUMNS; i++) {
         const int32_t vector = i / 4 % 4;
         const int32_t lane = i / 16 * 4 + i % 4;
         const int8_t *const weight = weights + 64 * vector + 4 * lane;
         for (int32_t k = 0; k < NRV_SIMD_TAPS; k++) {
-            acc->v[vector].lane[lane] += tap[offset[k] + i] * weight[k];
+            acc->v[vector].lane[lane] += tap[0][offset[k] + i] * weight[k];
         }
     }
 }

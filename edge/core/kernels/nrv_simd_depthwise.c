@@ -32,35 +32,65 @@ static void copy_plane(const nrv_simd_depthwise_t *p, const int8_t *input, int8_
     }
 }
 
-/* One output of each input channel of a block, for `rows` rows of windows; their outputs lie `step` bytes apart. */
-static void multiply(const nrv_simd_depthwise_t *p, const int8_t *plane, int32_t block, int32_t rows, int8_t *output,
-                     const int8_t *weights, const int32_t *scales)
+/* Where the next block of windows is. */
+typedef struct {
+    const int8_t *tap;
+    int8_t *output;
+    int32_t x;
+    int32_t rows; /* that are left, this one included */
+} place_t;
+
+/* The block after it; the last one again where there is none. */
+static inline place_t next_place(const nrv_simd_depthwise_t *p, place_t at)
 {
     const nrv_window_t *w = &p->window;
-    const int32_t channels = nrv_min(p->in_c - block * NRV_SIMD_COLUMNS, NRV_SIMD_COLUMNS);
     const int32_t step = p->pixels * p->in_c;
+    if (at.x + p->pixels < w->out_w) {
+        at.x += p->pixels;
+        at.tap += step;
+        at.output += step;
+    } else if (--at.rows > 0) {
+        at.tap += w->stride_h * w->stride_w * p->plane_w * p->in_c - at.x * p->in_c;
+        at.output += (w->out_w - at.x) * p->in_c;
+        at.x = 0;
+    }
+    return at;
+}
+
+/* One output of each input channel of a block, for all windows; `up` where those below zero are clamped anyway. */
+static inline __attribute__((always_inline)) void multiply(const nrv_simd_depthwise_t *p, place_t at, int32_t channels,
+                                                           const int8_t *weights, const int32_t *scales, int32_t up)
+{
     nrv_simd_columns_t bias;
     nrv_simd_scale_t scale[NRV_SIMD_VECTORS];
     for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++, scales += 4 * NRV_SIMD_LANES) {
         bias.v[i] = nrv_simd_load(scales + (NRV_SIMD_FLIP ? NRV_SIMD_LANES : 0));
         scale[i] = nrv_simd_load_scale(scales + 2 * NRV_SIMD_LANES, scales + 3 * NRV_SIMD_LANES);
     }
-    for (int32_t y = 0; y < rows; y++) {
-        const int8_t *tap = plane + block * NRV_SIMD_COLUMNS;
-        int8_t *to = output + block * NRV_SIMD_COLUMNS;
-        for (int32_t x = 0; x < w->out_w; x += p->pixels, tap += step, to += step) {
-            nrv_simd_columns_t acc = bias;
-            for (int32_t g = 0; g < p->groups; g++) {
-                nrv_simd_dot_columns(&acc, tap, p->places + g * NRV_SIMD_TAPS, weights + g * WEIGHTS);
-            }
-            for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++) {
-                acc.v[i] = nrv_simd_requantize(acc.v[i], &scale[i]);
-            }
-            const int32_t count = nrv_min(p->pixels, w->out_w - x) * channels;
-            nrv_simd_put_columns(to, &acc, count, p->output_zero, p->act_min, p->act_max);
+    while (at.rows > 0) {
+        nrv_simd_columns_t acc[NRV_SIMD_PIXELS];
+        const int8_t *tap[NRV_SIMD_PIXELS];
+        int8_t *output[NRV_SIMD_PIXELS];
+        int32_t count[NRV_SIMD_PIXELS];
+        for (int32_t k = 0; k < NRV_SIMD_PIXELS; k++) {
+            acc[k] = bias;
+            tap[k] = at.tap;
+            output[k] = at.output;
+            count[k] = nrv_min(p->pixels, p->window.out_w - at.x) * channels;
+            at = next_place(p, at);
         }
-        plane += w->stride_h * w->stride_w * p->plane_w * p->in_c;
-        output += w->out_w * p->in_c;
+        for (int32_t g = 0; g < p->groups; g++) {
+            nrv_simd_dot_columns(acc, tap, NRV_SIMD_PIXELS, p->places + g * NRV_SIMD_TAPS, weights + g * WEIGHTS);
+        }
+        for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++) {
+            for (int32_t k = 0; k < NRV_SIMD_PIXELS; k++) {
+                acc[k].v[i] = up ? nrv_simd_requantize_up(acc[k].v[i], &scale[i])
+                                 : nrv_simd_requantize(acc[k].v[i], &scale[i]);
+            }
+        }
+        for (int32_t k = 0; k < NRV_SIMD_PIXELS; k++) {
+            nrv_simd_put_columns(output[k], &acc[k], count[k], p->output_zero, p->act_min, p->act_max);
+        }
     }
 }
 
@@ -68,9 +98,17 @@ static void multiply(const nrv_simd_depthwise_t *p, const int8_t *plane, int32_t
 static void multiply_blocks(const nrv_simd_depthwise_t *p, const int8_t *plane, int32_t i, int32_t rows, int8_t *output)
 {
     for (int32_t block = 0; block < p->blocks; block++) {
+        const int32_t first = block * NRV_SIMD_COLUMNS;
         const int32_t number = i * p->blocks + block;
-        multiply(p, plane, block, rows, output, p->weights + number * p->groups * WEIGHTS,
-                 p->scales + number * SCALES);
+        const int32_t channels = nrv_min(p->in_c - first, NRV_SIMD_COLUMNS);
+        const int8_t *const weights = p->weights + number * p->groups * WEIGHTS;
+        const int32_t *const scales = p->scales + number * SCALES;
+        const place_t at = {plane + first, output + first, 0, rows};
+        if (p->act_min >= p->output_zero) {
+            multiply(p, at, channels, weights, scales, 1);
+        } else {
+            multiply(p, at, channels, weights, scales, 0);
+        }
     }
 }
 
