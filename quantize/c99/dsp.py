@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.c99.dsp_lstm import lstm
+from quantize.c99.dsp_pairs import add, mul
 from quantize.c99.dsp_parts import MAX_BOUND, SHIFTS, activation, is_exact, scales, words
 from quantize.c99.dsp_planes import by_planes
 from quantize.c99.fusion import fused, widened
@@ -209,7 +210,7 @@ def _in_place(step: Step) -> Step:
 
 
 _FIT: dict[str, Callable[[Step], Step]] = {
-    "add": _in_place,
+    "add": lambda step: add(_in_place(step)),
     "average_pool": _pool,
     "conv2d": _conv2d,
     "dense": _dense,
@@ -221,7 +222,7 @@ _FIT: dict[str, Callable[[Step], Step]] = {
     "maximum": _in_place,
     "mean": _mean,
     "minimum": _in_place,
-    "mul": _in_place,
+    "mul": lambda step: mul(_in_place(step)),
     "softmax": _in_place,
     "squared_difference": _in_place,
 }

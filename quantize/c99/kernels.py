@@ -48,7 +48,14 @@ _WIDE_WINDOWED = ("kernels/nrv_clamp16.h", "kernels/nrv_window.h")
 _PAIRS = ("kernels/nrv_pairs.h", "kernels/nrv_down.h", *_FLAT)
 _DSP = ("kernels/nrv_dsp.h", "kernels/nrv_clamp.h")
 _DSP_COLUMN = ("kernels/nrv_dsp_column.h", *_DSP)
-_DSP_MATRIX = ("kernels/nrv_dsp_matrix.h", "kernels/nrv_dsp_matrix.c", "kernels/nrv_dsp_four.h", *_DSP_COLUMN)
+_DSP_CLAMP = ("kernels/nrv_dsp_clamp.h", "kernels/nrv_dsp_clamp.c", *_DSP)
+_DSP_MATRIX = (
+    "kernels/nrv_dsp_matrix.h",
+    "kernels/nrv_dsp_matrix.c",
+    "kernels/nrv_dsp_four.h",
+    "kernels/nrv_dsp_column.h",
+    *_DSP_CLAMP,
+)
 _MVE_MATRIX = ("kernels/nrv_mve_matrix.h", "kernels/nrv_mve.h", *_FLAT)
 _MVE_DENSE = ("kernels/nrv_dense.h", "kernels/nrv_scale.h", "kernels/nrv_clamp.h", "kernels/nrv_mve.h")
 _MVE_LSTM = (
@@ -120,6 +127,8 @@ GENERIC = Family(
 DSP = Family(
     {
         **GENERIC.kernels,
+        "dsp_add": _kernel("dsp_add", "dsp_add", ("kernels/nrv_pairs.h", *_DSP_CLAMP)),
+        "dsp_mul": _kernel("dsp_mul", "dsp_mul", ("kernels/nrv_pairs.h", *_DSP_CLAMP)),
         "dsp_conv2d": _kernel("dsp_conv2d", "dsp_conv2d", ("kernels/nrv_window.h", *_DSP_MATRIX)),
         "dsp_average_pool": _kernel("dsp_average_pool", "dsp_average_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_dense": _kernel("dsp_dense", "dsp_dense", ("kernels/nrv_scale.h", *_DSP_COLUMN)),
@@ -131,7 +140,7 @@ DSP = Family(
         "dsp_matmul": _kernel("dsp_matmul", "dsp_matmul", _DSP_MATMUL, "nrv_matmul_t"),
         "dsp_max_pool": _kernel("dsp_max_pool", "dsp_max_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_mean": _kernel("dsp_mean", "dsp_mean", ("kernels/nrv_mean.h", "fixed.h", *_DSP), "nrv_mean_t"),
-        "dsp_planes": _kernel("dsp_planes", "dsp_planes", _DSP_MATRIX),
+        "dsp_planes": _kernel("dsp_planes", "dsp_planes", _DSP_CLAMP),
         "dsp_depthwise": _kernel("dsp_depthwise", "dsp_depthwise", ("kernels/nrv_window.h", *_DSP)),
     },
     dsp.fit,

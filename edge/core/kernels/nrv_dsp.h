@@ -159,6 +159,18 @@ static inline int32_t nrv_high_mul_rounded(int32_t a, int32_t b)
 #endif
 }
 
+/* c + round(a * b / 2^32), halves upwards. */
+static inline int32_t nrv_high_mul_plus(int32_t a, int32_t b, int32_t c)
+{
+#ifdef NRV_DSP_ASM
+    int32_t y;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(c));
+    return y;
+#else
+    return c + (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32);
+#endif
+}
+
 /* x / 2 cut downwards, within int8. */
 static inline int32_t nrv_halved_sat8(int32_t x)
 {
@@ -191,16 +203,18 @@ static inline int8_t nrv_dsp_requantize(int32_t acc, int32_t multiplier, int32_t
 
 #ifdef NRV_DSP_ASM
 
-/* The same in assembly, in place, with what SCALE loads through pointer w: multiplier wa, shift wb, round x. */
+/*
+ * The same in assembly, in place, with what SCALE loads through pointer w: multiplier wa, shift wb, round x. Where the
+ * sum is below zero and the product 0, HALVES_AWAY takes one from it, which half a step, at least 1, makes good.
+ */
 #define NRV_DSP_SCALE                                                                                                  \
     "ldrd %[wa], %[wb], [%[w]], #8\n\t"                                                                                \
     "asrs %[x], %[wb], #8\n\t"                                                                                         \
     "lsls %[x], %[x], %[wb]\n\t"
 #define NRV_DSP_HALVES_AWAY(s)                                                                                         \
     "lsl %[" s "], %[" s "], #1\n\t"                                                                                   \
-    "smmulr %[" s "], %[" s "], %[wa]\n\t"                                                                             \
-    "add %[" s "], %[" s "], %[" s "], asr #31\n\t"                                                                    \
-    "add %[" s "], %[" s "], %[x]\n\t"                                                                                 \
+    "add %[y], %[x], %[" s "], asr #31\n\t"                                                                            \
+    "smmlar %[" s "], %[" s "], %[wa], %[y]\n\t"                                                                       \
     "asr %[" s "], %[" s "], %[wb]\n\t"                                                                                \
     "ssat %[" s "], #8, %[" s "], asr #1\n\t"
 /* With cut_below_zero. */

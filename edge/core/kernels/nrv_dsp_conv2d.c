@@ -5,6 +5,7 @@
 
 #include "nrv_dsp_conv2d.h"
 
+#include "nrv_dsp_clamp.h"
 #include "nrv_dsp_column.h"
 #include "nrv_dsp_four.h"
 

@@ -1,6 +1,5 @@
 #include "nrv_dsp_matrix.h"
 
-#include "nrv_clamp.h"
 #include "nrv_dsp_column.h"
 
 /* A unit's output, or the higher of it and the one that is there. */
@@ -36,19 +35,5 @@ void nrv_dsp_multiply_some(const nrv_dsp_matrix_t *m, const uint32_t *columns, i
                 put(m, sums.b, w + 2, keep, to + unit + 1);
             }
         }
-    }
-}
-
-void nrv_dsp_clamp(int8_t *values, int32_t count, int32_t low, int32_t high)
-{
-    if (low == INT8_MIN && high == INT8_MAX) {
-        return;
-    }
-    for (; count >= 4; count -= 4, values += 4) {
-        const uint32_t x = nrv_highest4(nrv_load4(values), nrv_bytes(low));
-        nrv_store4(values, nrv_lowest4(x, nrv_bytes(high)));
-    }
-    for (; count > 0; count--, values++) {
-        *values = nrv_clamp8(*values, low, high);
     }
 }

@@ -31,7 +31,4 @@ enum { NRV_DSP_COLUMNS = 4, NRV_DSP_GROUP_WORDS = 8 };
  */
 void nrv_dsp_multiply_some(const nrv_dsp_matrix_t *m, const uint32_t *columns, int32_t count, int8_t *output);
 
-/* `count` values within low .. high, in place. */
-void nrv_dsp_clamp(int8_t *values, int32_t count, int32_t low, int32_t high);
-
 #endif

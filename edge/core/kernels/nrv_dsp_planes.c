@@ -6,7 +6,7 @@
 #include "nrv_dsp_planes.h"
 
 #include "nrv_dsp.h"
-#include "nrv_dsp_matrix.h"
+#include "nrv_dsp_clamp.h"
 
 enum { BLOCK = 4 /* outputs of a line, taps of a group */ };
 
