@@ -84,8 +84,21 @@ def build(graphs: Mapping[str, bytes], target: str, folder: Path, *flags: str) -
     return ctypes.CDLL(str(library)), sizes
 
 
-def run_sanitized(graphs: Mapping[str, bytes], target: str, folder: Path) -> None:
+def run_sanitized(graphs: Mapping[str, bytes], target: str, folder: Path, *flags: str) -> None:
     """Run each file once with every array between guards; fail at undefined behaviour or another result."""
+    run_program(graphs, target, folder, sanitizing(*flags))
+
+
+def sanitizing(*flags: str) -> list[str]:
+    """Return the host's compiler with its sanitizers."""
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    return [find_compiler(), "-std=c99", "-O1", *flags, "-g", "-w", *sanitizers]
+
+
+def run_program(
+    graphs: Mapping[str, bytes], target: str, folder: Path, compiler: list[str], *emulator: str
+) -> None:
+    """Run each file once in a program of its own; fail where it gives another result."""
     sources, _ = write_all(graphs, target, folder)
     fed, wanted, body = [], [], list[str]()
     for number, (name, tflite) in enumerate(graphs.items()):
@@ -103,21 +116,33 @@ def run_sanitized(graphs: Mapping[str, bytes], target: str, folder: Path) -> Non
         body += [f"{name}_reset(m);", f"{name}_run(m, {', '.join(inputs + outputs)});"]
         body += [f"fwrite({array}, 1, {size}, stdout);" for array, size in arrays[len(inputs) :]]
         body += [*(f"free({array});" for array, _ in arrays), "free(m);", "}"]
-    includes = [f'#include "{name}.h"' for name in graphs]
-    (folder / "main.c").write_text("\n".join([*_MAIN, *includes, "int main(void)", "{", *body, "}"]) + "\n")
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = [find_compiler(), "-std=c99", "-O1", "-g", "-w", *sanitizers, f"-I{folder}", *sources]
-    program = str(folder / "sanitized")
-    subprocess.run([*command, str(folder / "main.c"), "-o", program], check=True)
-    given = np.concatenate(fed).tobytes()
-    run = subprocess.run([program], input=given, capture_output=True, check=False, timeout=120)
+    (folder / "main.c").write_text(main_text(list(graphs), body))
+    run_main(folder, sources, compiler, np.concatenate(fed), np.concatenate(wanted), *emulator)
+
+
+def main_text(names: list[str], body: list[str]) -> str:
+    """Return a main function of statements on models."""
+    includes = [f'#include "{name}.h"' for name in names]
+    return "\n".join([*_MAIN, *includes, "int main(void)", "{", *body, "}"]) + "\n"
+
+
+def run_main(
+    folder: Path, sources: list[str], compiler: list[str], given: Bytes, wanted: Bytes, *emulator: str
+) -> None:
+    """Build main.c with `sources` and run it; fail unless it turns what is given into what is wanted."""
+    program = str(folder / "program")
+    command = [*compiler, f"-I{folder}", *sources, str(folder / "main.c"), "-o", program]
+    subprocess.run(command, check=True)
+    run = subprocess.run(
+        [*emulator, program], input=given.tobytes(), capture_output=True, check=False, timeout=120
+    )
     assert run.returncode == 0, run.stderr.decode()
-    assert run.stdout == np.concatenate(wanted).tobytes()
+    assert run.stdout == wanted.tobytes()
 
 
-def compare(graphs: Mapping[str, bytes], target: str, folder: Path) -> None:
-    """Fail where a file's outputs differ in any byte."""
-    library, sizes = build(graphs, target, folder, "-O1")
+def compare(graphs: Mapping[str, bytes], target: str, folder: Path, *flags: str) -> None:
+    """Fail where a file's outputs differ in any byte, built with `flags` or, without any, in plain C."""
+    library, sizes = build(graphs, target, folder, *(flags or ("-O1",)))
     different = []
     for number, (name, tflite) in enumerate(graphs.items()):
         ends, out = Ends(tflite, True), Ends(tflite, False)

@@ -2,7 +2,7 @@
 
 The harness of `edge.firmware.bench` runs models with one input and one output. It is given another header
 than the model's own: one that lends further inputs and outputs memory, or one that returns, in place of the
-scores, what SysTick read before and after each layer.
+scores, how many ticks each layer took. Run is NAME_run or, of a model compiled for hops, also NAME_push.
 """
 
 import re
@@ -31,16 +31,18 @@ BOARDS: Final = {
 
 _SINGLE: Final = "single"
 _MARKED: Final = "marked"
-_SYSTICK_MASK: Final = 0xFFFFFF  # its counter has 24 bits
 _CALL: Final = re.compile(
     r"^(    /\* (\d+) [^\n]*\n(?:    const [^\n]*\n)?    nrv_\w+\([^\n]*\);)$", re.MULTILINE
 )
 _MARKS_H: Final = """\
 #include <stdint.h>
-extern uint32_t marks[], marks_count;
-static inline void mark(void)
+#define TICK (*(volatile uint32_t *)0xE000E018u) /* SysTick: 24 bits, counts down */
+extern uint32_t marks[], marked;
+static inline void mark(int layer)
 {
-    marks[marks_count++] = *(volatile uint32_t *)0xE000E018u; /* SysTick: counts down */
+    const uint32_t now = TICK;
+    marks[layer] += (marked - now) & 0xFFFFFFu;
+    marked = TICK;
 }
 """
 
@@ -58,72 +60,81 @@ def board_of(target: str) -> str:
     return BOARDS[target]
 
 
-def random_window(report: Report) -> NDArray[np.int8]:
-    """Return an input like any other, int8 [1, size of the first input]."""
+def random_input(report: Report, push: bool) -> NDArray[np.int8]:
+    """Return a window or hop like any other, int8 [1, its size]."""
     size = int(np.prod(report.input_shapes[0]))
+    if push:
+        assert report.streaming is not None
+        size = size // report.streaming.window * report.streaming.hop
     return np.random.default_rng(0).integers(-128, 128, (1, size), np.int8)
 
 
-def run_once(folder: Path, report: Report, board: str) -> BenchResult:
+def run_once(folder: Path, report: Report, board: str, push: bool = False) -> BenchResult:
     """Run a generated model on a random window; a context and a state fed in are zeros.
 
     Args:
         folder: that `quantize.c99.emit` wrote, with `report`.
         report: of the same model.
         board: a key of `edge.firmware.bench.emulator.BOARDS`.
+        push: run NAME_push on a random hop, of a model compiled for hops.
 
     Raises:
         InnervateError: cross compiler or emulator are missing or failed.
     """
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(shutil.copytree(folder, Path(temporary) / "c"))
-        (copy / f"{_SINGLE}.h").write_text(_header(_SINGLE, report, [], [], "output"))
-        return run_windows(copy, _SINGLE, random_window(report), board)
+        (copy / f"{_SINGLE}.h").write_text(_header(_SINGLE, report, [], [], push))
+        return run_windows(copy, _SINGLE, random_input(report, push), board)
 
 
 def profile(folder: Path, report: Report, board: str) -> Report:
     """Return the report with instructions, whole and by layer; arguments and errors as of `run_once`."""
     whole = run_once(folder, report, board)
-    ticks = _layer_ticks(folder, report, board)
+    ticks = _layer_ticks(folder, report, board, push=False)
     per_tick = EMULATED[board].instructions_per_tick
-    layers = [
-        replace(layer, instructions=round(ticks.get(layer.position, 0) * per_tick)) for layer in report.layers
-    ]
+    layers = [replace(layer, instructions=round(ticks[layer.position] * per_tick)) for layer in report.layers]
     emulated = Emulated(board, round(per_tick), whole.instructions, whole.stack_bytes)
-    return replace(report, layers=layers, emulated=emulated)
+    report = replace(report, layers=layers, emulated=emulated)
+    if report.streaming is None:
+        return report
+    ticks = _layer_ticks(folder, report, board, push=True)
+    streaming = replace(
+        report.streaming,
+        push_instructions=run_once(folder, report, board, push=True).instructions,
+        layers=[
+            replace(layer, instructions=round(ticks[layer.position] * per_tick))
+            for layer in report.streaming.layers
+        ],
+    )
+    return replace(report, streaming=streaming)
 
 
-def _layer_ticks(folder: Path, report: Report, board: str) -> dict[int, int]:
-    """Return SysTick's ticks by layer, from 1; layers that carry nothing out are left out."""
+def _layer_ticks(folder: Path, report: Report, board: str, push: bool) -> list[int]:
+    """Return SysTick's ticks by layer, from 1; of layers that carry nothing out 0."""
     name = report.name
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(shutil.copytree(folder, Path(temporary) / "c"))
         text = (copy / f"{name}.c").read_text()
-        positions = [int(found[2]) for found in _CALL.finditer(text)]
-        (copy / f"{name}.c").write_text('#include "marks.h"\n' + _CALL.sub(r"\1 mark();", text))
+        (copy / f"{name}.c").write_text('#include "marks.h"\n' + _CALL.sub(r"\1 mark(\2);", text))
         (copy / "marks.h").write_text(_MARKS_H)
-        count = len(positions) + 1
-        definitions = ['#include "marks.h"', f"uint32_t marks[{count}], marks_count;"]
-        around = ["    marks_count = 0;", "    mark();"]
-        (copy / f"{_MARKED}.h").write_text(
-            _header(_MARKED, report, definitions, around, "scores", f"(int)sizeof(uint32_t) * {count}")
-        )
-        read = run_windows(copy, _MARKED, random_window(report), board).outputs.view("<u4")[0]
-    taken = -np.diff(read.astype(np.int64)) & _SYSTICK_MASK
-    ticks: dict[int, int] = {}
-    for position, one in zip(positions, taken, strict=True):
-        ticks[position] = ticks.get(position, 0) + int(one)
-    return ticks
+        count = len(report.layers) + 1
+        definitions = ['#include "marks.h"', f"uint32_t marks[{count}], marked;"]
+        around = ["    memset(marks, 0, sizeof marks);", "    marked = TICK;"]
+        size = f"(int)sizeof(uint32_t) * {count}"
+        (copy / f"{_MARKED}.h").write_text(_header(_MARKED, report, definitions, around, push, size))
+        outputs = run_windows(copy, _MARKED, random_input(report, push), board).outputs
+    return [int(n) for n in outputs.view("<u4")[0]]
 
 
 def _header(
-    prefix: str, report: Report, definitions: list[str], before: list[str], output: str, size: str = ""
+    prefix: str, report: Report, definitions: list[str], before: list[str], push: bool, size: str = ""
 ) -> str:
-    """Return a header whose `PREFIX_run` runs the model, with memory for all but the first input.
+    """Return a header whose `PREFIX_run` is the model's run or push, with memory for all but the first input.
 
-    `output` names the model's first output: the harness's own, or, where `size` is given, memory beside it:
-    the harness's, of that many bytes, then takes the marks.
+    The model's first output is the harness's own or, where `size` is given, memory beside it: the harness's,
+    of that many bytes, then takes the marks.
     """
+    output = "scores" if size else "output"
     name, macros = report.name, report.name.upper()
     places = {"input": len(report.input_shapes), "output": len(report.output_shapes)}
     further = [(kind, n) for kind, count in places.items() for n in range(2, count + 1)]
@@ -136,7 +147,7 @@ def _header(
         f'#include "{name}.h"',
         *definitions,
         f"typedef {name}_t {prefix}_t;",
-        f"#define {prefix.upper()}_INPUT_SIZE {macros}_INPUT_SIZE",
+        f"#define {prefix.upper()}_INPUT_SIZE {macros}_{'HOP' if push else 'INPUT'}_SIZE",
         f"#define {prefix.upper()}_OUTPUT_SIZE ({size or f'{macros}_OUTPUT_SIZE'})",
         f"#define {prefix}_reset {name}_reset",
         *(f"static int8_t {kind}_{n}[{macros}_{kind.upper()}_{n}_SIZE];" for kind, n in further),
@@ -144,7 +155,7 @@ def _header(
         f"static inline void {prefix}_run({prefix}_t *m, const int8_t *input, int8_t *output)",
         "{",
         *before,
-        f"    {name}_run(m, {', '.join(arguments)});",
+        f"    {name}_{'push' if push else 'run'}(m, {', '.join(arguments)});",
         *(["    memcpy(output, marks, sizeof marks);"] if size else []),
         "}",
     ]

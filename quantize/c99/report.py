@@ -78,11 +78,14 @@ class StreamedLayer:
     operator: str
     output: str
     streamed: bool
-    new_columns: int | None  # computed because the hop adds them; None where it is not streamed
-    border_columns: int | None  # computed anew because they depend on where the window ends
+    # Computed because the hop adds them, with some again where a kernel takes several at once; None where it
+    # is not streamed.
+    new_columns: int | None
+    border_columns: int | None  # computed anew because of where the window starts and ends
     columns: int | None  # of the whole window
     macs: int  # of a push; the layer's of a whole window are in `layers` of the report
     why_not: str  # empty where it is streamed
+    instructions: int | None = None  # of a push, as `Layer.instructions`
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ def streaming_report(program: Program, streaming: Streaming) -> StreamingReport:
         if part is None:
             continue  # it moves nothing
         output = operator.outputs[0]
-        flow = streaming.flows.tensors.get(output)
+        flow, keep = streaming.flows.tensors.get(output), streaming.keeps.get(output)
         layers.append(
             StreamedLayer(
                 position=position + 1,
                 operator=operator.name,
                 output=program.model.tensors[output].name,
                 streamed=flow is not None,
-                new_columns=streaming.flows.new(output) if flow else None,
-                border_columns=streaming.bordering[position] if flow else None,
+                new_columns=keep.made if keep else None,
+                border_columns=keep.first + keep.last if keep else None,
                 columns=flow.columns if flow else None,
                 macs=sum(step.macs for step in program.steps if step.operator.position == position),
                 why_not=part.why_not,

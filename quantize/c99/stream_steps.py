@@ -11,9 +11,10 @@ from typing import Any
 
 from quantize.c99.lowering_pairs import walk
 from quantize.c99.program import Program, Step, Value
-from quantize.c99.stream_flow import Along, Flow, Flows, time_axis
+from quantize.c99.stream_flow import Flows, time_axis
+from quantize.c99.stream_plan import newest, plan_stores, read
 from quantize.c99.windows import along
-from quantize.tflite_model import Operator, Tensor
+from quantize.tflite_model import Operator
 
 MOVES = frozenset({"put", "rearrange", "slide", "take"})
 """Kernels of steps that only move what others compute, where an operator has others as well."""
@@ -21,53 +22,62 @@ MOVES = frozenset({"put", "rearrange", "slide", "take"})
 
 @dataclass(frozen=True)
 class Store:
-    """Where a tensor's columns lie: [outer, columns of the grid, inner].
-
-    Attributes:
-        tensor: that holds them.
-        columns: of each row.
-        end: of them, the one behind the interior's newest.
-        kept: whether they stay from call to call.
-    """
+    """A tensor [outer, columns, inner] that holds columns of another one."""
 
     tensor: int
     columns: int
-    end: int
-    kept: bool
+
+
+@dataclass(frozen=True)
+class Read:
+    """Columns of a store that a step is given: `count` from `start` on, with `pad` before them."""
+
+    store: Store
+    start: int
+    count: int
+    pad: int = 0
 
 
 class Builder:
-    """Makes the steps of both parts; tensors are added behind those of the model."""
+    """Makes the steps of both parts; tensors are added behind those of the model.
 
-    def __init__(self, program: Program, flows: Flows) -> None:
+    Args:
+        program: as lowered.
+        flows: what of it is streamed.
+        block: windows that the family's convolutions multiply at once.
+    """
+
+    def __init__(self, program: Program, flows: Flows, block: int) -> None:
         self.program, self.flows = program, flows
+        self.keeps = plan_stores(program, flows, block)
         self.tensors = list(program.model.tensors)
         self.alias = dict(program.alias)
         self.offsets: dict[int, int] = {}
         self.kept: dict[int, int] = {}
         self.stores: dict[int, Store] = {}
+        # Columns next to the window's start and end, where they lie apart.
+        self.starts: dict[int, Store] = {}
+        self.ends: dict[int, Store] = {}
         self.take: list[Step] = []
         self.give: list[Step] = []
         self.hop = -1  # the tensor that is fed
-        self.bordering: dict[int, int] = {}  # columns made next to the window's ends, by operator
 
     def build(self) -> tuple[Program, Program]:
         """Return what a hop adds and what is given, as two programs over the same tensors."""
         streamed = [step for step in self.program.steps if step.output in self.flows.tensors]
-        self._place_stores(streamed)
         self._take_hop()
+        for step in streamed:
+            self._place(step.output, f"layer {step.operator.position + 1}", step.operator)
         for step in streamed:
             self._add_new(step)
         for step in self.program.steps:
             if step not in streamed:
                 self.give.append(step)
                 continue
-            flow = self.flows.tensors[step.output]
-            if self._is_whole(step.output):
-                if flow.bordered:
-                    self._add_piece(step, 0, flow.low, "first")
-                    self._add_piece(step, flow.high, flow.columns, "last")
-                self._gather(step.output, step.operator)
+            self._add_first(step)
+            self._add_last(step)
+            if self.keeps[step.output].whole and step.output not in self.alias:
+                self._gather(step)
         model = replace(self.program.model, tensors=tuple(self.tensors))
         take, give = (
             Program(model, tuple(part), self.alias, self.offsets, self.kept)
@@ -77,226 +87,178 @@ class Builder:
 
     # Where columns lie
 
-    def _readers(self, tensor: int) -> list[Step]:
-        return [s for s in self.program.steps if tensor in map(self.program.storage, s.inputs)]
-
-    def _is_whole(self, tensor: int) -> bool:
-        """Whether all columns of a tensor are needed when the output is made."""
-        outputs = map(self.program.storage, self.program.model.outputs)
-        tensors = self.flows.tensors
-        return tensor in outputs or any(
-            r.output not in tensors or tensors[r.output].bordered for r in self._readers(tensor)
-        )
-
-    def _place_stores(self, streamed: Sequence[Step]) -> None:
+    def _take_hop(self) -> None:
         source = self.program.model.inputs[0]
-        for tensor in (source, *(step.output for step in streamed)):
-            flow, new = self.flows.tensors[tensor], self.flows.new(tensor)
-            if self._is_whole(tensor):
-                columns, end = flow.whole, (flow.high - 1) * flow.phases + 1
-            else:
-                reads = [self._newest(r, tensor) for r in self._readers(tensor)]
-                columns = end = max(new, *(before + count for before, count in reads)) if reads else new
-            keep = tensor == source or self._is_whole(tensor) or columns > new
-            name = "input" if tensor == source else f"layer {self._operator_of(tensor).position + 1}"
-            like = replace(self.tensors[tensor], name=f"columns of {name}")
-            owner = self._tensor(like, self._shape(tensor, columns))
-            # Outputs are the caller's, and so copied.
-            outside = tensor in map(self.program.storage, self.program.model.outputs)
-            if self._is_whole(tensor) and flow.phases == 1 and not outside:
-                self.alias[tensor] = owner
-            self.stores[tensor] = Store(owner, columns, end, keep)
-            if keep:
-                self.kept[owner] = self.tensors[tensor].zero_point
-        for tensor, store in self.stores.items():
-            if store.kept and tensor != source:
-                self._slide(tensor)
+        self._place(source, "input", None)
+        self.hop = self._tensor(source, self.flows.hop)
+        into, first = self.stores[source].tensor, self.program.steps[0].operator
+        step = Step(first, "take", self._slide(source), (self.hop,), into, piece="hop")
+        self.take.append(replace(step, arguments=("count", "step")))
 
-    def _newest(self, reader: Step, tensor: int) -> tuple[int, int]:
-        """Return how many columns from the end of a store a reader's newest inputs end, and their number."""
-        store = Store(tensor, 0, 0, False)
-        start, count = self._reach(reader, tensor, store)
-        return -start - count, count
+    def _place(self, tensor: int, name: str, operator: Operator | None) -> None:
+        """Add a tensor's store, and what moves it on."""
+        keep = self.keeps[tensor]
+        owner = self._tensor(tensor, keep.columns, f"columns of {name}")
+        self.stores[tensor] = Store(owner, keep.columns)
+        outputs = {self.program.storage(i) for i in self.program.model.outputs}
+        # Outputs are the caller's, and so copied.
+        if keep.whole and self.flows.tensors[tensor].phases == 1 and tensor not in outputs:
+            self.alias[tensor] = owner
+        if keep.stays:
+            self.kept[owner] = self.tensors[tensor].zero_point
+            if operator is not None:
+                self.take.append(Step(operator, "slide", self._slide(tensor), (), owner, piece="moved"))
 
-    def _reach(self, reader: Step, tensor: int, store: Store) -> tuple[int, int]:
-        """Return start and number of the grid's columns of which a streamed reader makes its new ones."""
-        flow, out = self.flows.tensors[tensor], self.flows.tensors[reader.output]
-        how = self.flows.parts[reader.operator.position].along
-        last = (out.high - 1) * how.stride - how.pad  # first column of the newest window
-        start = store.end - 1 - (flow.high - 1 - last) * flow.phases
-        stride = out.grid // flow.grid
-        before = (self.flows.new(reader.output) - 1) * stride
-        return start - before, before + (how.taps - 1) * how.dilation * flow.phases + 1
-
-    def _shape(self, tensor: int, columns: int) -> tuple[int, ...]:
-        flow, shape = self.flows.tensors[tensor], self.tensors[tensor].shape
-        axis = time_axis(shape, flow)
-        if axis is None:
-            return (flow.outer, columns, flow.inner)
-        return (*shape[:axis], columns, *shape[axis + 1 :])
-
-    def _tensor(self, like: Tensor, shape: tuple[int, ...]) -> int:
-        self.tensors.append(replace(like, index=len(self.tensors), shape=shape, data=None))
-        return len(self.tensors) - 1
+    def _tensor(self, like: int, columns: int, name: str = "") -> int:
+        """Add a tensor of other columns; without a name it is called as the one that it is like."""
+        flow, tensor = self.flows.tensors[like], self.tensors[like]
+        axis = time_axis(tensor.shape, flow)
+        shape: tuple[int, ...] = (flow.outer, columns, flow.inner)
+        if axis is not None:
+            shape = (*tensor.shape[:axis], columns, *tensor.shape[axis + 1 :])
+        new = replace(tensor, index=len(self.tensors), name=name or tensor.name, shape=shape, data=None)
+        self.tensors.append(new)
+        return new.index
 
     def _column_bytes(self, tensor: int) -> int:
         return self.flows.tensors[tensor].inner * self.tensors[tensor].item_bytes
 
-    # What moves
-
-    def slide_of(self, tensor: int, stop: int | None = None, hop: int | None = None) -> dict[str, Value]:
-        """Return an `nrv_slide_t` of a store; for columns put elsewhere than at its end, where they stop."""
-        flow, store, size = self.flows.tensors[tensor], self.stores[tensor], self._column_bytes(tensor)
-        first = store.end - 1 - (flow.high - 1 - flow.low) * flow.phases
+    def _slide(self, tensor: int, count: int | None = None, stop: int | None = None) -> dict[str, Value]:
+        """Return an `nrv_slide_t` of a store: of its interior, or of `count` columns put before `stop`."""
+        flow, keep, size = self.flows.tensors[tensor], self.keeps[tensor], self._column_bytes(tensor)
+        first = keep.end - 1 - (flow.high - 1 - flow.low) * flow.phases
         return {
             "rows": flow.outer,
-            "row": store.columns * size,
+            "row": keep.columns * size,
             "first": max(first, 0) * size,
-            "end": (store.end if stop is None else stop) * size,
-            "hop": (self.flows.new(tensor) if hop is None else hop) * size,
+            "end": (keep.end if stop is None else stop) * size,
+            "hop": (self.flows.new(tensor) if count is None else count) * size,
         }
 
-    def _take_hop(self) -> None:
-        source = self.program.model.inputs[0]
-        self.hop = self._tensor(self.tensors[source], self._shape(source, self.flows.hop))
-        first = self.program.steps[0].operator
-        taken = Step(first, "take", self.slide_of(source), (self.hop,), self.stores[source].tensor)
-        self.take.insert(0, replace(taken, piece="hop", arguments=("count", "step")))
-
-    def _operator_of(self, tensor: int) -> Operator:
-        return next(s.operator for s in self.program.steps if s.output == tensor)
-
-    def _slide(self, tensor: int) -> None:
-        store = self.stores[tensor]
-        operator = self._operator_of(tensor)
-        self.take.append(Step(operator, "slide", self.slide_of(tensor), (), store.tensor, piece="moved"))
-
-    # What is read
-
-    def _view(self, tensor: int, start: int, count: int) -> int:
+    def _view(self, tensor: int, store: Store, start: int, count: int) -> int:
         """Return columns of a store of one row as a tensor."""
-        store = self.stores[tensor]
         if (start, count) == (0, store.columns):
             return store.tensor
-        view = self._tensor(self.tensors[tensor], self._shape(tensor, count))
+        view = self._tensor(tensor, count)
         self.alias[view] = store.tensor
         self.offsets[view] = start * self._column_bytes(tensor)
         return view
 
-    def _side_by_side(
-        self, tensor: int, start: int, count: int, part: list[Step], operator: Operator, piece: str
-    ) -> int:
+    # What only moves
+
+    def _side_by_side(self, tensor: int, given: Read, part: list[Step], step: Step, piece: str) -> int:
         """Return columns of a store as a tensor of nothing else."""
-        flow, store, size = self.flows.tensors[tensor], self.stores[tensor], self._column_bytes(tensor)
-        if flow.outer == 1 or (start, count) == (0, store.columns):
-            return self._view(tensor, start, count)
-        copy = self._tensor(self.tensors[tensor], self._shape(tensor, count))
+        flow, store, size = self.flows.tensors[tensor], given.store, self._column_bytes(tensor)
+        if flow.outer == 1 or (given.start, given.count) == (0, store.columns):
+            return self._view(tensor, store, given.start, given.count)
+        copy = self._tensor(tensor, given.count)
         moved: dict[str, Value] = {
             "extent": (1, 1, 1, flow.outer),
             "step": (0, 0, 0, store.columns * size),
-            "start": start * size,
-            "run": count * size,
+            "start": given.start * size,
+            "run": given.count * size,
         }
-        part.append(Step(operator, "rearrange", moved, (store.tensor,), copy, piece=f"{piece} copied"))
+        part.append(Step(step.operator, "rearrange", moved, (store.tensor,), copy, piece=f"{piece} copied"))
         return copy
 
-    def _gather(self, tensor: int, operator: Operator) -> None:
-        """Make a tensor of the window's columns where its store is another one."""
+    def _gather(self, step: Step) -> None:
+        """Make a step's output of the window's columns in its store."""
+        tensor = step.output
         flow, store, size = self.flows.tensors[tensor], self.stores[tensor], self._column_bytes(tensor)
-        if tensor in self.alias:
-            return
         moved: dict[str, Value] = {
             "extent": (1, 1, flow.outer, flow.columns),
             "step": (0, 0, store.columns * size, flow.phases * size),
             "start": 0,
             "run": size,
         }
-        self.give.append(Step(operator, "rearrange", moved, (store.tensor,), tensor, piece="gathered"))
+        made = Step(step.operator, "rearrange", moved, (store.tensor,), tensor, piece="gathered")
+        self.give.append(made)
 
     # What is computed
 
-    def _add_new(self, step: Step) -> None:
-        """Add what makes the interior's new columns."""
-        tensor, flow = step.output, self.flows.tensors[step.output]
-        how = self.flows.parts[step.operator.position].along
-        store, count = self.stores[tensor], self.flows.new(tensor)
-        output = store.tensor
-        apart = store.kept and flow.outer > 1
-        if apart:
-            output = self._tensor(self.tensors[tensor], self._shape(tensor, count))
-        elif store.kept:
-            output = self._view(tensor, store.end - count, count)
-        sources = {}
-        for index in step.inputs:
-            source = self.program.storage(index)
-            if source in self.flows.tensors:
-                sources[index] = (*self._reach(step, source, self.stores[source]), 0)
-        self._compute(step, how, sources, count, output, self.take, "new")
-        if apart:
-            parameters = self.slide_of(tensor)
-            self.take.append(Step(step.operator, "put", parameters, (output,), store.tensor, piece="kept"))
-        self.bordering[step.operator.position] = 0
+    def _sources(self, step: Step) -> list[int]:
+        """Return which of a step's inputs are streamed, as they are stored."""
+        return [i for i in map(self.program.storage, step.inputs) if i in self.flows.tensors]
 
-    def _add_piece(self, step: Step, start: int, stop: int, piece: str) -> None:
-        """Add what makes columns `start` to `stop`, next to an end of the window."""
-        if start == stop:
+    def _add_new(self, step: Step) -> None:
+        """Add what makes the interior's newest columns."""
+        how, out = self.flows.parts[step.operator.position].along, self.flows.tensors[step.output]
+        keep, reads = self.keeps[step.output], {}
+        for source in self._sources(step):
+            flow, end = self.flows.tensors[source], self.keeps[source].end
+            reads[source] = Read(self.stores[source], *newest(flow, out, how, keep.made, end))
+        self._add(step, reads, keep.made, keep.end, self.take, "new")
+
+    def _add_first(self, step: Step) -> None:
+        """Add what makes the columns next to the window's start."""
+        how, keep = self.flows.parts[step.operator.position].along, self.keeps[step.output]
+        if not keep.first:
             return
-        tensor, flow = step.output, self.flows.tensors[step.output]
-        how = self.flows.parts[step.operator.position].along
-        store, count = self.stores[tensor], stop - start
-        sources = {}
-        for index in step.inputs:
-            source = self.program.storage(index)
-            if source in self.flows.tensors:
-                first = start * how.stride - how.pad
-                last = first + (count - 1) * how.stride + how.reach
-                begin = max(first, 0)
-                end = min(last, self.flows.tensors[source].columns)
-                sources[index] = (begin, max(end - begin, 0), begin - first)
-        apart = flow.outer > 1
-        if apart:
-            output = self._tensor(self.tensors[tensor], self._shape(tensor, count))
-        else:
-            output = self._view(tensor, start, count)
-        self._compute(step, how, sources, count, output, self.give, piece)
-        if apart:
-            parameters = self.slide_of(tensor, stop, count)
-            self.give.append(
-                Step(step.operator, "put", parameters, (output,), store.tensor, piece=f"{piece} kept")
-            )
-        self.bordering[step.operator.position] += count
+        reads = {}
+        for source in self._sources(step):
+            store = self.stores[source] if self.keeps[source].whole else self.starts[source]
+            columns = self.flows.tensors[source].columns
+            reads[source] = Read(store, *read(how, columns, 0, keep.first))
+        if keep.whole:
+            self._add(step, reads, keep.first, keep.first, self.give, "first")
+            return
+        apart = self.starts[step.output] = Store(self._tensor(step.output, keep.first), keep.first)
+        self._compute(step, reads, keep.first, apart.tensor, self.give, "first")
+
+    def _add_last(self, step: Step) -> None:
+        """Add what makes the columns next to the window's end."""
+        how, out = self.flows.parts[step.operator.position].along, self.flows.tensors[step.output]
+        keep, reads = self.keeps[step.output], {}
+        if not keep.last:
+            return
+        for source in self._sources(step):
+            flow, before = self.flows.tensors[source], self.keeps[source]
+            start, count, pad = read(how, flow.columns, out.columns - keep.last, out.columns)
+            if before.apart:
+                reads[source] = Read(self.ends[source], start - flow.columns + before.last, count, pad)
+            else:
+                reads[source] = Read(self.stores[source], start + before.end - flow.high, count, pad)
+        if keep.apart:
+            apart = self.ends[step.output] = Store(self._tensor(step.output, keep.last), keep.last)
+            self._compute(step, reads, keep.last, apart.tensor, self.give, "last")
+            return
+        self._add(step, reads, keep.last, keep.columns, self.give, "last")
+
+    def _add(
+        self, step: Step, reads: Mapping[int, Read], count: int, stop: int, part: list[Step], piece: str
+    ) -> None:
+        """Add a step for `count` columns, which lie before column `stop` of its output's store."""
+        tensor, store = step.output, self.stores[step.output]
+        if self.flows.tensors[tensor].outer == 1 or count == store.columns:
+            view = self._view(tensor, store, stop - count, count)
+            self._compute(step, reads, count, view, part, piece)
+            return
+        apart = self._tensor(tensor, count)
+        self._compute(step, reads, count, apart, part, piece)
+        moved = self._slide(tensor, count, stop)
+        part.append(Step(step.operator, "put", moved, (apart,), store.tensor, piece=f"{piece} put"))
 
     def _compute(
-        self,
-        step: Step,
-        how: Along,
-        sources: Mapping[int, tuple[int, int, int]],
-        count: int,
-        output: int,
-        part: list[Step],
-        piece: str,
+        self, step: Step, reads: Mapping[int, Read], count: int, output: int, part: list[Step], piece: str
     ) -> None:
-        """Add a step for `count` columns; sources are start and number of columns, padding before them."""
-        flow = self.flows.tensors[step.output]
-        inputs = []
-        parameters = dict[str, Any](step.parameters)
+        """Add a step for `count` columns; `reads` has its streamed inputs."""
+        how, flow = self.flows.parts[step.operator.position].along, self.flows.tensors[step.output]
+        parameters, inputs = dict[str, Any](step.parameters), []
         for place, index in enumerate(step.inputs):
             source = self.program.storage(index)
-            if source not in self.flows.tensors:
+            if source not in reads:
                 inputs.append(index)
                 continue
-            start, width, pad = sources[index]
-            before = self.flows.tensors[source]
+            given, before = reads[source], self.flows.tensors[source]
             if not how.axis:
-                named = f"{piece} {place + 1}"
-                inputs.append(self._side_by_side(source, start, width, part, step.operator, named))
+                inputs.append(self._side_by_side(source, given, part, step, f"{piece} {place + 1}"))
                 continue
-            store = self.stores[source]
+            pad, width = given.pad, given.count
             if before.outer == 1:
-                inputs.append(self._view(source, start, width))
-            else:
-                inputs.append(store.tensor)
-                pad, width = pad - start, store.columns
+                inputs.append(self._view(source, given.store, given.start, given.count))
+            else:  # rows are as long as those of the store
+                inputs.append(given.store.tensor)
+                pad, width = pad - given.start, given.store.columns
             parameters["window"] = along(
                 parameters["window"],
                 how.axis,
@@ -307,20 +269,15 @@ class Builder:
                 dilation=how.dilation * before.phases,
             )
         if not how.axis:
-            shapes = [self.tensors[i].shape for i in inputs]
-            parameters |= _shared(step, shapes, self._shape(step.output, count), flow, count)
-        macs = step.macs * count // flow.columns
-        part.append(
-            replace(step, parameters=parameters, inputs=tuple(inputs), output=output, macs=macs, piece=piece)
-        )
+            parameters |= self._shared(step, inputs, output, count)
+        made = replace(step, parameters=parameters, inputs=tuple(inputs), output=output, piece=piece)
+        part.append(replace(made, macs=step.macs * count // flow.columns))
 
-
-def _shared(
-    step: Step, shapes: list[tuple[int, ...]], output: tuple[int, ...], flow: Flow, count: int
-) -> dict[str, Value]:
-    """Return the parameters of a step on fewer columns that depend on their number."""
-    if "pairs" in step.parameters:
-        return {"pairs": walk(shapes[0], shapes[1], output)}
-    name = "count" if "count" in step.parameters else "rows"
-    whole: Any = step.parameters[name]
-    return {name: whole // flow.columns * count}
+    def _shared(self, step: Step, inputs: Sequence[int], output: int, count: int) -> dict[str, Value]:
+        """Return the parameters of a step on fewer columns that depend on their number."""
+        if "pairs" in step.parameters:
+            first, second, made = (self.tensors[i].shape for i in (*inputs, output))
+            return {"pairs": walk(first, second, made)}
+        name = "count" if "count" in step.parameters else "rows"
+        whole: Any = step.parameters[name]
+        return {name: whole // self.flows.tensors[step.output].columns * count}

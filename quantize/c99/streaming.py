@@ -12,6 +12,7 @@ from quantize.c99.kernels import Family
 from quantize.c99.program import Program
 from quantize.c99.states import States
 from quantize.c99.stream_flow import Flow, Flows, Part, find_flows
+from quantize.c99.stream_plan import Keep
 from quantize.c99.stream_steps import Builder
 
 
@@ -24,8 +25,7 @@ class Streaming:
         source: flow of the model's first input.
         tensor: which of the program's tensors is the hop.
         parts: how each operator is carried out, by its position from 0.
-        bordering: columns that a streamed operator makes anew at each push because they depend on where the
-            window ends, besides those that the hop adds.
+        keeps: what is made and kept of the tensors that are streamed.
         flows: of the tensors that are streamed.
         macs: multiply-accumulates of a push.
         kept_bytes: of the arena, what stays from call to call.
@@ -35,7 +35,7 @@ class Streaming:
     source: Flow
     tensor: int
     parts: Mapping[int, Part]
-    bordering: Mapping[int, int]
+    keeps: Mapping[int, Keep]
     flows: Flows
     macs: int
     kept_bytes: int
@@ -162,7 +162,7 @@ def stream(program: Program, hop: int, family: Family, where: str) -> tuple[Prog
         )
     best: tuple[Program, Streaming] | None = None
     for axis in _axes(shape, hop):
-        builder = Builder(program, find_flows(program, hop, axis))
+        builder = Builder(program, find_flows(program, hop, axis), family.block)
         take, give = builder.build()
         macs = sum(step.macs for step in (*take.steps, *give.steps))
         if best is not None and macs >= best[1].macs:
@@ -173,6 +173,6 @@ def stream(program: Program, hop: int, family: Family, where: str) -> tuple[Prog
         joined = replace(take, steps=take.steps + give.steps, taken=len(take.steps))
         flows = builder.flows
         source = flows.tensors[model.inputs[0]]
-        best = joined, Streaming(hop, source, builder.hop, flows.parts, builder.bordering, flows, macs, kept)
+        best = joined, Streaming(hop, source, builder.hop, flows.parts, builder.keeps, flows, macs, kept)
     assert best is not None
     return best
