@@ -4,6 +4,19 @@
 
 enum { LOW_BITS = 27, DOUBLE_BITS = 53 };
 
+/* Of a number that is not 0. */
+static int32_t highest_bit(uint64_t x)
+{
+    int32_t place = 0;
+    for (int32_t width = 32; width > 0; width >>= 1) {
+        if (x >> width != 0) {
+            x >>= width;
+            place += width;
+        }
+    }
+    return place;
+}
+
 /*
  * What the reference kernel does in floating point: the double nearest to |sum| * scale, rounded, halves upwards. That
  * is the exact product rounded, unless it is so little below a half that the nearest double is that half.
@@ -18,10 +31,7 @@ static int64_t scaled(const nrv_dense16_t *p, int32_t unit, uint64_t size)
     const uint64_t raised = product + (UINT64_C(1) << (places - 1));
     const uint64_t rounded = raised >> places;
     const uint64_t gap = (UINT64_C(1) << places) - (raised & ((UINT64_C(1) << places) - 1)); /* to the next half */
-    int32_t exponent = -2; /* of the half: its highest bit */
-    for (uint64_t x = rounded; x != 0; x >>= 1) {
-        exponent = exponent < 0 ? 0 : exponent + 1;
-    }
+    const int32_t exponent = rounded == 0 ? -2 : highest_bit(rounded); /* of what is a little below the half */
     const int32_t within = p->shift[unit] + exponent - DOUBLE_BITS; /* 2^within of the product is half a step */
     if (gap < UINT64_C(1) << 31 && within >= 0 && (gap << LOW_BITS) - rest <= UINT64_C(1) << within) {
         return (int64_t)rounded + 1;

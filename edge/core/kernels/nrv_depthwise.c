@@ -68,7 +68,7 @@ void nrv_depthwise(const nrv_depthwise_t *p, const int8_t *input, int8_t *output
             for (int32_t x = 0; x < w->out_w; x++) {
                 const nrv_patch_t patch = nrv_patch(w, input, p->in_c, y, x, scratch);
                 int32_t c = 0;
-                for (; c + BLOCK <= out_c; c += BLOCK) {
+                for (int32_t blocks = out_c / BLOCK; blocks > 0; blocks--, c += BLOCK) {
                     int32_t acc[BLOCK];
                     accumulate_block(p, &patch, c, acc);
                     for (int32_t i = 0; i < BLOCK; i++) {

@@ -67,10 +67,10 @@ static nrv_part_t inside(const nrv_dsp_depthwise_t *p, const int8_t *input, int3
 #ifdef NRV_DSP_ASM
 
 /* All channels of one window. In assembly to keep in registers what the loop over the taps needs, and nothing else. */
-static void all_channels(const nrv_dsp_depthwise_t *p, const nrv_part_t *part, uint32_t minus_zero, int8_t *output)
+static void all_channels(const nrv_dsp_depthwise_t *p, const nrv_part_t *part, int32_t blocks, uint32_t minus_zero,
+                         int8_t *output)
 {
     const uint32_t *w = p->stream;
-    const uint32_t *const end = w + p->stream_words;
     const int8_t *const origin = part->taps;
     const int32_t first = part->first * 4;
     const int32_t skip = part->skip * 4;
@@ -79,7 +79,8 @@ static void all_channels(const nrv_dsp_depthwise_t *p, const nrv_part_t *part, u
     const int32_t all_columns = part->columns;
     const int32_t row_step = part->row_step;
     const int32_t out_step = p->channel_multiplier;
-    const int32_t halves_up = p->cut_below_zero;
+    /* Twice the blocks that are left but one, and how halves are rounded. */
+    int32_t left = 2 * (blocks - 1) + p->cut_below_zero;
     uint32_t a0, a1, a2, a3, wa, wb, x, y, taps, rows, columns;
     __asm__ volatile(
         "0:\n\t"
@@ -114,9 +115,9 @@ static void all_channels(const nrv_dsp_depthwise_t *p, const nrv_part_t *part, u
         "bne 1b\n"
         "5:\n\t"
         "ldr %[y], %[after]\n\t"
-        "ldr %[rows], %[halves_up]\n\t"
+        "ldr %[rows], %[left]\n\t"
         "add %[w], %[w], %[y]\n\t"
-        "cmp %[rows], #0\n\t"
+        "lsls %[y], %[rows], #31\n\t"
         "bne 3f\n\t"
         NRV_DSP_SCALE NRV_DSP_HALVES_AWAY("a0") NRV_DSP_SCALE NRV_DSP_HALVES_AWAY("a1")
         NRV_DSP_SCALE NRV_DSP_HALVES_AWAY("a2") NRV_DSP_SCALE NRV_DSP_HALVES_AWAY("a3")
@@ -129,20 +130,20 @@ static void all_channels(const nrv_dsp_depthwise_t *p, const nrv_part_t *part, u
         "ldr %[x], %[output]\n\t"
         "ldr %[y], %[out_step]\n\t"
         "add %[taps], %[taps], %[x]\n\t"
-        "ldr %[x], %[end]\n\t"
         "strb %[a0], [%[taps]]\n\t"
         "strb %[a1], [%[taps], %[y]]\n\t"
         "strb %[a2], [%[taps], %[y], lsl #1]\n\t"
         "add %[taps], %[taps], %[y], lsl #1\n\t"
         "strb %[a3], [%[taps], %[y]]\n\t"
-        "cmp %[w], %[x]\n\t"
-        "bne 0b"
+        "subs %[rows], %[rows], #2\n\t"
+        "str %[rows], %[left]\n\t"
+        "bpl 0b"
         : [w] "+r"(w), [a0] "=&r"(a0), [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3), [wa] "=&r"(wa), [wb] "=&r"(wb),
-          [x] "=&r"(x), [y] "=&r"(y), [taps] "=&r"(taps), [rows] "=&l"(rows), [columns] "=&r"(columns)
+          [x] "=&r"(x), [y] "=&r"(y), [taps] "=&r"(taps), [rows] "=&l"(rows), [columns] "=&r"(columns),
+          [left] "+m"(left)
         : [minus_zero] "r"(minus_zero), [column_step] "r"(part->column_step), [origin] "m"(origin), [first] "m"(first),
           [skip] "m"(skip), [after] "m"(after), [all_rows] "m"(all_rows), [all_columns] "m"(all_columns),
-          [row_step] "m"(row_step), [out_step] "m"(out_step), [halves_up] "m"(halves_up), [output] "m"(output),
-          [end] "m"(end)
+          [row_step] "m"(row_step), [out_step] "m"(out_step), [output] "m"(output)
         : "cc", "memory");
 }
 
@@ -155,9 +156,11 @@ static void multiply_add(uint32_t a, uint32_t b, int32_t *low, int32_t *high)
     *high += (int16_t)(a >> 16) * (int16_t)(b >> 16);
 }
 
-static void all_channels(const nrv_dsp_depthwise_t *p, const nrv_part_t *part, uint32_t minus_zero, int8_t *output)
+static void all_channels(const nrv_dsp_depthwise_t *p, const nrv_part_t *part, int32_t blocks, uint32_t minus_zero,
+                         int8_t *output)
 {
-    for (const uint32_t *w = p->stream, *const end = w + p->stream_words; w != end;) {
+    const uint32_t *w = p->stream;
+    for (; blocks > 0; blocks--) {
         const int8_t *taps = part->taps + *w++;
         int32_t acc[BLOCK];
         memcpy(acc, w, sizeof acc);
@@ -188,11 +191,13 @@ void nrv_dsp_depthwise(const nrv_dsp_depthwise_t *p, const int8_t *input, int8_t
     const nrv_window_t *w = &p->window;
     const int32_t out_c = p->in_c * p->channel_multiplier;
     const uint32_t minus_zero = (uint32_t)(uint16_t)-w->input_zero * UINT32_C(0x10001);
+    /* Where the taps start, biases, taps, multipliers and shifts, where the outputs start. */
+    const int32_t blocks = p->stream_words / (1 + BLOCK + 2 * w->kernel_h * w->kernel_w + 2 * BLOCK + 1);
     for (int32_t batch = 0; batch < w->batches; batch++) {
         for (int32_t y = 0; y < w->out_h; y++) {
             for (int32_t x = 0; x < w->out_w; x++) {
                 const nrv_part_t part = inside(p, input, y, x);
-                all_channels(p, &part, minus_zero, output);
+                all_channels(p, &part, blocks, minus_zero, output);
                 output += out_c;
             }
         }

@@ -61,8 +61,8 @@ static inline __attribute__((always_inline)) void nrv_dsp_pool(const nrv_pool_t 
                 if (x < left || x >= w->inside_right) {
                     part = nrv_pool_inside(p, input, y, x);
                 }
-                for (int32_t c = 0; c < p->channels; c += NRV_POOL_BLOCK) {
-                    c = nrv_min(c, p->channels - NRV_POOL_BLOCK);
+                for (int32_t next = 0; next < p->channels; next += NRV_POOL_BLOCK) {
+                    const int32_t c = nrv_min(next, p->channels - NRV_POOL_BLOCK);
                     if (average) {
                         nrv_mean_of_four(p, &part, c, output);
                     } else {

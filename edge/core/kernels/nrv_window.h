@@ -49,13 +49,15 @@ static inline nrv_patch_t nrv_padded_patch(const nrv_window_t *w, const int8_t *
     const int32_t last = nrv_min(w->kernel_w, nrv_first_tap(left - w->in_w, w->dilation_w));
     /* Without dilation the taps of a row are one stretch. */
     const int32_t stretch = w->dilation_w == 1 ? last - first : 1;
+    const int32_t stretches = w->dilation_w == 1 ? first < last : last - first;
     memset(scratch, w->input_zero, (size_t)(w->kernel_h * row_size));
     for (int32_t ky = 0; ky < w->kernel_h; ky++) {
         const int32_t iy = top + ky * w->dilation_h;
         if (iy < 0 || iy >= w->in_h) {
             continue;
         }
-        for (int32_t kx = first; kx < last; kx += stretch) {
+        for (int32_t i = 0; i < stretches; i++) {
+            const int32_t kx = first + i;
             const int32_t ix = left + kx * w->dilation_w;
             memcpy(scratch + ky * row_size + kx * channels, input + (iy * w->in_w + ix) * channels,
                    (size_t)(stretch * channels));
