@@ -56,6 +56,7 @@ _DSP_MATRIX = (
     "kernels/nrv_dsp_column.h",
     *_DSP_CLAMP,
 )
+_SOFTMAX = ("kernels/nrv_softmax_parts.h", *_FLAT)
 _MVE_MATRIX = ("kernels/nrv_mve_matrix.h", "kernels/nrv_mve.h", *_FLAT)
 _MVE_DENSE = ("kernels/nrv_dense.h", "kernels/nrv_scale.h", "kernels/nrv_clamp.h", "kernels/nrv_mve.h")
 _MVE_LSTM = (
@@ -66,6 +67,8 @@ _MVE_LSTM = (
     *_FLAT,
 )
 _MVE_MEAN = ("kernels/nrv_mean.h", "kernels/nrv_mve.h", "fixed.h")
+_MVE_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_mve.h", "fixed.h")
+_MVE_PAIRS = ("kernels/nrv_mve_pairs.h", "kernels/nrv_mve.h", *_PAIRS)
 _MVE_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", "kernels/nrv_mve.h", "kernels/nrv_clamp.h")
 _SIMD = (
     *(f"kernels/nrv_simd{name}.h" for name in ("", "_avx2", "_avx512", "_neon", "_plain")),
@@ -117,7 +120,7 @@ GENERIC = Family(
         "rearrange": _kernel("rearrange", "rearrange", ()),
         "slide": _kernel("slide", "slide", ()),
         "take": _kernel("take", "slide", (), "nrv_slide_t"),
-        "softmax": _kernel("softmax", "softmax", _FLAT),
+        "softmax": _kernel("softmax", "softmax", _SOFTMAX),
         "squared_difference": _kernel("squared_difference", "squared_difference", _PAIRS),
         "widen16": _kernel("widen16", "rescale16", ("kernels/nrv_clamp16.h", *_FLAT), "nrv_rescale16_t"),
     },
@@ -152,12 +155,24 @@ MVE = Family(
     {
         **DSP.kernels,
         "mve_conv2d": _kernel("mve_conv2d", "mve_conv2d", ("kernels/nrv_window.h", *_MVE_MATRIX)),
+        "mve_add": _kernel("mve_add", "mve_add", ("kernels/nrv_add.h", *_MVE_PAIRS), "nrv_add_t"),
         "mve_average_pool": _kernel("mve_average_pool", "mve_pool", _MVE_POOL, "nrv_pool_t"),
         "mve_dense": _kernel("mve_dense", "mve_dense", _MVE_DENSE, "nrv_dense_t"),
         "mve_depthwise": _kernel("mve_depthwise", "mve_depthwise", ("kernels/nrv_window.h", *_MVE_MATRIX)),
+        "mve_lookup": _kernel(
+            "mve_lookup", "mve_lookup", ("kernels/nrv_lookup.h", "kernels/nrv_mve.h"), "nrv_lookup_t"
+        ),
         "mve_lstm": _kernel("mve_lstm", "mve_lstm", _MVE_LSTM, "nrv_lstm_t"),
+        "mve_matmul": _kernel("mve_matmul", "mve_matmul", _MVE_MATMUL, "nrv_matmul_t"),
         "mve_max_pool": _kernel("mve_max_pool", "mve_pool", _MVE_POOL, "nrv_pool_t"),
         "mve_mean": _kernel("mve_mean", "mve_mean", _MVE_MEAN, "nrv_mean_t"),
+        "mve_mul": _kernel("mve_mul", "mve_mul", ("kernels/nrv_mul.h", *_MVE_PAIRS), "nrv_mul_t"),
+        "mve_softmax": _kernel(
+            "mve_softmax",
+            "mve_softmax",
+            ("kernels/nrv_softmax.h", "kernels/nrv_mve.h", *_SOFTMAX),
+            "nrv_softmax_t",
+        ),
     },
     mve.fit,
 )

@@ -188,14 +188,49 @@ def _lstm(step: Step) -> Step:
     return replace(step, kernel="mve_lstm", scratch=10 * (-(-p["units"] // 8) * 8), lead=lead)
 
 
+_HALF = 1 << 30  # as a multiplier with a shift of 0
+_MAX_STEP = 8191  # whose sevenfold fits 16 bits
+
+
+def _in_turns(step: Step) -> Step:
+    """Return the step with this family's kernel, which may write over what it has read."""
+    pairs: Any = step.parameters.get("pairs")
+    plain = pairs is None or (pairs["first_step"], pairs["second_step"]) == ((0, 0, 0, 1), (0, 0, 0, 1))
+    return replace(step, kernel=f"mve_{step.kernel}", lead=0 if plain else None)
+
+
+def _add(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    terms = zip(p["multiplier"], p["shift"], strict=True)
+    exact = all(shift in _SHIFTS or (shift == 0 and multiplier == _HALF) for multiplier, shift in terms)
+    return _in_turns(step) if exact and p["output_shift"] in _SHIFTS else step
+
+
+def _mul(step: Step) -> Step:
+    return _in_turns(step) if step.parameters["shift"] in _SHIFTS else step
+
+
+def _matmul(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    if p["shift"] not in _SHIFTS or p["first_step"][1] != 1 or p["second_step"][1] > _MAX_STEP:
+        return step
+    scratch = COLUMNS * groups_of(p["depth"]) * LANES
+    return replace(step, kernel="mve_matmul", takes_scratch=True, scratch=scratch)
+
+
 _FIT: dict[str, Callable[[Step], Step]] = {
+    "add": _add,
     "average_pool": _pool,
     "conv2d": _conv2d,
     "dense": _dense,
     "depthwise": _depthwise,
+    "lookup": _in_turns,
     "lstm": _lstm,
+    "matmul": _matmul,
     "max_pool": _pool,
     "mean": _mean,
+    "mul": _mul,
+    "softmax": _in_turns,
 }
 
 
