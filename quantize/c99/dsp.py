@@ -12,36 +12,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize.c99.dsp_dense import dense
 from quantize.c99.dsp_lstm import lstm
 from quantize.c99.dsp_pairs import add, mul
-from quantize.c99.dsp_parts import MAX_BOUND, SHIFTS, activation, is_exact, scales, words
+from quantize.c99.dsp_parts import (
+    GROUP,
+    MAX_BOUND,
+    SHIFTS,
+    activation,
+    interleaved,
+    is_exact,
+    scales,
+    words,
+)
 from quantize.c99.dsp_planes import by_planes
 from quantize.c99.fusion import fused, widened
-from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
+from quantize.c99.overlap import lead_of_blocks, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 from quantize.c99.stripes import striped
 
-_GROUP = 4  # taps
 _BLOCK = 4  # channels of a depthwise convolution
 # Instructions of one that takes four channels at a time, for each of them.
 _PER_WINDOW, _PER_TAP = 16, 2.75
 _MAX_INT16_TAPS = 256  # int8 whose sum fits int16
 _COLUMNS = 4  # windows that are multiplied at once
-_GROUP_BYTES = _COLUMNS * 2 * _GROUP  # of columns: they are int16
-
-
-def interleaved(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
-    """Return rows [units, taps] as words [pairs of units, groups of four taps, 2], filled up with zeros.
-
-    The first word of a group holds taps 0 and 2, the second taps 1 and 3; in each, bytes 0 and 2 are the
-    first unit's, bytes 1 and 3 the second's.
-    """
-    units, taps = weights.shape
-    padded = np.zeros((units + units % 2, -(-taps // _GROUP) * _GROUP), np.int8)
-    padded[:units, :taps] = weights
-    # [pair, unit, group, tap / 2, tap % 2] to [pair, group, tap % 2, tap / 2, unit]
-    parts = padded.reshape(len(padded) // 2, 2, -1, 2, 2).transpose(0, 2, 4, 3, 1)
-    return np.ascontiguousarray(parts).reshape(-1).view("<u4").astype(np.uint32)
+_GROUP_BYTES = _COLUMNS * 2 * GROUP  # of columns: they are int16
 
 
 def matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any], pool: int) -> dict[str, Value]:
@@ -53,7 +48,7 @@ def matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any], pool: int) 
     stream = np.concatenate([words(bias.reshape(-1, 2)), taps, words(scale)], axis=1)
     return {
         "units": units,
-        "groups": -(-weights.shape[1] // _GROUP),
+        "groups": -(-weights.shape[1] // GROUP),
         **activation(parameters),
         "pool": pool,
         "stream": stream,
@@ -84,18 +79,18 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
         window |= {"inside_bottom": 1, "inside_right": pixels}
     rows, runs, length = _runs(window, in_c)
     span, copied = 0, taps
-    if length % _GROUP and rows * runs > 1:
+    if length % GROUP and rows * runs > 1:
         window = {**window, "inside_bottom": 0}
     else:
         # Up to this far beyond a window is read, which must be in the input.
-        beyond = -length % _GROUP + (window["stride_w"] * in_c == 1)
+        beyond = -length % GROUP + (window["stride_w"] * in_c == 1)
         reach = (window["kernel_w"] - 1) * window["dilation_w"] + 1 + -(-beyond // in_c)
         last = (window["in_w"] + window["pad_left"] - reach) // window["stride_w"] + 1
         window = {**window, "inside_right": min(window["inside_right"], window["out_w"], last)}
         if rows == window["kernel_h"]:
             span = (_COLUMNS - 1) * window["stride_w"] + (window["kernel_w"] - 1) * window["dilation_w"] + 1
             copied = max(taps, window["kernel_h"] * span * in_c + beyond)
-    groups = -(-taps // _GROUP)
+    groups = -(-taps // GROUP)
     return replace(
         step,
         kernel="dsp_conv2d",
@@ -104,7 +99,7 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
             "in_c": in_c,
             "rows": rows,
             "runs": runs,
-            "run_groups": -(-length // _GROUP),
+            "run_groups": -(-length // GROUP),
             "span": span,
             "matrix": matrix(weights.reshape(len(weights), -1), parameters, pool),
         },
@@ -163,19 +158,6 @@ def _depthwise(step: Step) -> Step:
     )
 
 
-def _dense(step: Step) -> Step:
-    parameters = dict[str, Any](step.parameters)
-    units, depth = parameters["weights"].shape
-    bias = np.pad(parameters.pop("bias"), (0, units % 2)).reshape(-1, 2)
-    taps = interleaved(parameters.pop("weights")).reshape(len(bias), -1)
-    parameters["stream"] = np.concatenate([words(bias), taps], axis=1)
-    scratch = -(-depth // _GROUP) * 2 * _GROUP
-    lead = lead_of_rows(parameters["rows"], depth, units)
-    return replace(
-        step, kernel="dsp_dense", parameters=parameters, takes_scratch=True, scratch=scratch, lead=lead
-    )
-
-
 def _pool(step: Step) -> Step:
     parameters: Mapping[str, Any] = step.parameters
     window = parameters["window"]
@@ -197,7 +179,7 @@ def _matmul(step: Step) -> Step:
     assert step.accumulator_bound is not None
     if step.accumulator_bound >= MAX_BOUND or p["shift"] not in SHIFTS or p["first_step"][1] != 1:
         return step
-    scratch = -(-p["depth"] // _GROUP) * _GROUP_BYTES
+    scratch = -(-p["depth"] // GROUP) * _GROUP_BYTES
     return replace(step, kernel="dsp_matmul", takes_scratch=True, scratch=scratch)
 
 
@@ -213,7 +195,7 @@ _FIT: dict[str, Callable[[Step], Step]] = {
     "add": lambda step: add(_in_place(step)),
     "average_pool": _pool,
     "conv2d": _conv2d,
-    "dense": _dense,
+    "dense": dense,
     "depthwise": _depthwise,
     "lookup": _in_place,
     "lstm": lstm,

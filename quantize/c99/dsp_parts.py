@@ -1,16 +1,32 @@
 """Constants as the DSP kernels take them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantize.c99.program import Step, Value
 
-MAX_BOUND = 1 << 30
+MAX_BOUND: Final = 1 << 30
 """What nrv_dsp_requantize() is equal to the reference within, as are these shifts."""
-SHIFTS = range(-23, 0)
+SHIFTS: Final = range(-23, 0)
+GROUP: Final = 4
+"""Taps that are loaded at once."""
+
+
+def interleaved(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """Return rows [units, taps] as words [pairs of units, groups of four taps, 2], filled up with zeros.
+
+    The first word of a group holds taps 0 and 2, the second taps 1 and 3; in each, bytes 0 and 2 are the
+    first unit's, bytes 1 and 3 the second's.
+    """
+    units, taps = weights.shape
+    padded = np.zeros((units + units % 2, -(-taps // GROUP) * GROUP), np.int8)
+    padded[:units, :taps] = weights
+    # [pair, unit, group, tap / 2, tap % 2] to [pair, group, tap % 2, tap / 2, unit]
+    parts = padded.reshape(len(padded) // 2, 2, -1, 2, 2).transpose(0, 2, 4, 3, 1)
+    return np.ascontiguousarray(parts).reshape(-1).view("<u4").astype(np.uint32)
 
 
 def is_exact(step: Step) -> bool:

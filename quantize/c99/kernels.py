@@ -134,7 +134,7 @@ DSP = Family(
         "dsp_mul": _kernel("dsp_mul", "dsp_mul", ("kernels/nrv_pairs.h", *_DSP_CLAMP)),
         "dsp_conv2d": _kernel("dsp_conv2d", "dsp_conv2d", ("kernels/nrv_window.h", *_DSP_MATRIX)),
         "dsp_average_pool": _kernel("dsp_average_pool", "dsp_average_pool", _DSP_POOL, "nrv_pool_t"),
-        "dsp_dense": _kernel("dsp_dense", "dsp_dense", ("kernels/nrv_scale.h", *_DSP_COLUMN)),
+        "dsp_dense": _kernel("dsp_dense", "dsp_dense", ("kernels/nrv_dsp_column.h", *_DSP_CLAMP)),
         "dsp_lstm": _kernel(
             "dsp_lstm",
             "dsp_lstm",

@@ -171,6 +171,30 @@ static inline int32_t nrv_high_mul_plus(int32_t a, int32_t b, int32_t c)
 #endif
 }
 
+/* c + a * b / 2^32, cut downwards. */
+static inline int32_t nrv_high_mul_plus_down(int32_t a, int32_t b, int32_t c)
+{
+#ifdef NRV_DSP_ASM
+    int32_t y;
+    __asm__("smmla %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(c));
+    return y;
+#else
+    return c + (int32_t)(((int64_t)a * b) >> 32);
+#endif
+}
+
+/* x within int8. */
+static inline int32_t nrv_within8(int32_t x)
+{
+#ifdef NRV_DSP_ASM
+    int32_t y;
+    __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x));
+    return y;
+#else
+    return x > 127 ? 127 : x < -128 ? -128 : x;
+#endif
+}
+
 /* x / 2 cut downwards, within int8. */
 static inline int32_t nrv_halved_sat8(int32_t x)
 {

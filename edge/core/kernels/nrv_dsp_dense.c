@@ -1,13 +1,12 @@
 #include "nrv_dsp_dense.h"
 
-#include "nrv_clamp.h"
+#include "nrv_dsp_clamp.h"
 #include "nrv_dsp_column.h"
-#include "nrv_scale.h"
 
-static int8_t quantized(const nrv_dsp_dense_t *p, int32_t unit, int32_t acc)
+static int8_t scaled(int32_t acc, int32_t raised, const uint32_t *scale)
 {
-    const int32_t value = nrv_scale_once(acc, p->multiplier[unit], p->shift[unit]) + p->output_zero;
-    return nrv_clamp8(value, p->act_min, p->act_max);
+    const int32_t sum = (int32_t)((uint32_t)acc << raised);
+    return (int8_t)nrv_within8(nrv_high_mul_plus_down(sum, (int32_t)scale[0], (int32_t)scale[1]) >> scale[2]);
 }
 
 void nrv_dsp_dense(const nrv_dsp_dense_t *p, const int8_t *input, int8_t *output, int8_t *scratch)
@@ -17,12 +16,14 @@ void nrv_dsp_dense(const nrv_dsp_dense_t *p, const int8_t *input, int8_t *output
     for (int32_t row = 0; row < p->rows; row++, input += p->depth) {
         const uint32_t *w = p->stream;
         nrv_widen(input, p->depth, 1, column);
-        for (int32_t unit = 0; unit < p->units; unit += 2) {
+        for (int32_t unit = 0; unit < p->units; unit += 2, w += 6) {
             const nrv_two_sums_t sums = nrv_dot_two(&w, column, groups);
-            *output++ = quantized(p, unit, sums.a);
+            output[unit] = scaled(sums.a, p->raised, w);
             if (unit + 1 < p->units) {
-                *output++ = quantized(p, unit + 1, sums.b);
+                output[unit + 1] = scaled(sums.b, p->raised, w + 3);
             }
         }
+        nrv_dsp_clamp(output, p->units, p->act_min, p->act_max);
+        output += p->units;
     }
 }

@@ -8,12 +8,14 @@ typedef struct {
     int32_t rows;
     int32_t depth;
     int32_t units;
-    int32_t output_zero;
+    int32_t raised; /* bits that sums are shifted to the left */
     int32_t act_min;
     int32_t act_max;
-    const uint32_t *stream; /* for every two units their biases and weights, as in nrv_dsp_matrix_t */
-    const uint64_t *multiplier; /* as in nrv_dense_t */
-    const int8_t *shift;
+    /*
+     * For every two units their biases and weights, as in nrv_dsp_matrix_t, then multiplier m, round r, shift s of
+     * each: the output is (r + ((sum << raised) * m >> 32)) >> s.
+     */
+    const uint32_t *stream;
 } nrv_dsp_dense_t;
 
 /* scratch: a row as int16, filled up to four: 8 bytes for every four of `depth`. */
