@@ -64,7 +64,7 @@ static inline __attribute__((always_inline)) void multiply(const nrv_simd_depthw
     nrv_simd_columns_t bias;
     nrv_simd_scale_t scale[NRV_SIMD_VECTORS];
     for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++, scales += 4 * NRV_SIMD_LANES) {
-        bias.v[i] = nrv_simd_load(scales + (NRV_SIMD_FLIP ? NRV_SIMD_LANES : 0));
+        bias.v[i] = nrv_simd_load(scales + (NRV_SIMD_FLIP != 0 ? NRV_SIMD_LANES : 0));
         scale[i] = nrv_simd_load_scale(scales + 2 * NRV_SIMD_LANES, scales + 3 * NRV_SIMD_LANES);
     }
     while (at.rows > 0) {

@@ -31,7 +31,7 @@ static inline void multiply(const int32_t *bias, const int8_t *weights, const in
                             nrv_simd_t sum[GATES])
 {
     for (int32_t gate = 0; gate < GATES; gate++) {
-        sum[gate] = nrv_simd_load(bias + (2 * gate + (NRV_SIMD_FLIP ? 1 : 0)) * NRV_SIMD_LANES);
+        sum[gate] = nrv_simd_load(bias + (2 * gate + (NRV_SIMD_FLIP != 0 ? 1 : 0)) * NRV_SIMD_LANES);
     }
     for (int32_t g = 0; g < groups; g++, x += NRV_SIMD_TAPS) {
         for (int32_t gate = 0; gate < GATES; gate++, weights += TAPS) {

@@ -75,8 +75,8 @@ NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_exp15(nrv_shorts_t a, int32_t bits)
         const nrv_shorts_t clear = (a & (int16_t)(1 << (13 - bits + k))) == 0;
         y = nrv_shorts_choose(clear, nrv_shorts_mul15(y, nrv_shorts(factors[k])), y);
     }
-    if (bits > 5) {
-        y &= a >= (int16_t)-(1 << (20 - bits));
+    if (bits > 4) {
+        y &= a >= (int16_t)-(1 << (19 - bits)); /* -64 quarters */
     }
     return y;
 }
@@ -84,13 +84,14 @@ NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_exp15(nrv_shorts_t a, int32_t bits)
 /* nrv_newton13() */
 NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_newton13(nrv_shorts_t x, nrv_shorts_t d)
 {
-    return x + (nrv_shorts_mul15(x, (1 << 13) - nrv_shorts_mul15(d, x)) << 2);
+    return x + (nrv_shorts_mul15(x, (1 << 13) - nrv_shorts_mul15(d, x)) * 4);
 }
 
 /* 2 / (1 + exp(-|x|)) as Q2.13; 2^13 where x is 0. */
 NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_twice_sigmoid13(nrv_shorts_t x, int32_t bits)
 {
-    const nrv_shorts_t a = nrv_shorts_choose(x < 0, x, -x);
+    const nrv_shorts_t below = x < 0;
+    const nrv_shorts_t a = (below & x) | -(~below & x);
     const nrv_shorts_t d = (nrv_shorts_exp15(a, bits) >> 1) + (1 << 14);
     nrv_shorts_t y = nrv_shorts_mul15(d, nrv_shorts(-15420)) + 23130;
     y = nrv_shorts_newton13(y, d);
