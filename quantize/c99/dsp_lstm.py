@@ -1,25 +1,25 @@
 """The LSTM for processors with Arm's DSP extension: weights in the order in which they are consumed."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99.lstm_tables import fine_tanh_tables, sigmoid_tables
+from quantize.c99.lstm_tables import exponentials
 from quantize.c99.overlap import lead_of_rows
 from quantize.c99.program import Step
 
-# What nrv_dsp_requantize() is equal to the reference within.
-_MAX_BOUND = 1 << 30
-_SHIFTS = range(-23, 0)
+_MAX_BOUND = 1 << 30  # of a sum shifted to the left
+_SHIFTS = range(-23, 0)  # what nrv_dsp_requantize() is equal to the reference within
 _SHIFTS_TO_GATES = range(-23, 31)
 _GROUP = 4  # taps
-_INT8_MIN = -128
-_MAX_GATE = 1 << 15  # sum of |weights|: 256 times twice the sum of products then fits int32
+_INT8_MIN = -128  # 256 times it does not fit int16 with another weight below 0
+_MAX_SUM = 1 << 22  # 256 times twice the sum then fits int32
 
 
-def _gates(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.uint32]:
+def _stream(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.uint32]:
     """Return an `nrv_dsp_lstm_t`'s words [units, ...] of one matrix [4 * units, taps], gate after gate."""
     units, taps = len(bias) // 4, weights.shape[1]
     padded = np.pad(weights, ((0, 0), (0, -taps % _GROUP))).astype(np.int16)
@@ -28,8 +28,17 @@ def _gates(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.uin
     # [unit, group, pair of gates, tap % 2, tap / 2]
     pairs = (parts[:, 0] + 256 * parts[:, 1]).transpose(1, 2, 0, 4, 3)
     words = np.ascontiguousarray(pairs).reshape(units, -1).view("<u4").astype(np.uint32)
-    biases = (2 * bias.reshape(4, units).T).astype(np.int32).view(np.uint32)
-    return np.concatenate([biases[:, ::2], words, biases[:, 1::2]], axis=1)
+    twice = 2 * bias.astype(np.int64).reshape(2, 2, units)
+    biases = np.stack([twice[:, 0], twice[:, 0] + 256 * twice[:, 1]], axis=1).reshape(4, units).T
+    return np.concatenate([biases.astype(np.uint32), words], axis=1)
+
+
+def _scales(multipliers: tuple[int, ...], shifts: tuple[int, ...], raised: bool) -> NDArray[np.int32]:
+    """Return an `nrv_dsp_lstm_t`'s scales of one matrix, gate after gate."""
+    if not raised:
+        return np.array([(m, 1 << (-1 - s), -s) for m, s in zip(multipliers, shifts, strict=True)], np.int32)
+    to_left = [(s, 1, 1, 1) if s >= 0 else (0, 0, 1 << (-1 - s), -s) for s in shifts]
+    return np.array([(m, *rest) for m, rest in zip(multipliers, to_left, strict=True)], np.int32)
 
 
 def lstm(step: Step) -> Step:
@@ -40,41 +49,29 @@ def lstm(step: Step) -> Step:
     exact = step.accumulator_bound < _MAX_BOUND and min(shifts) in _SHIFTS_TO_GATES
     if not exact or parameters["hidden_shift"] not in _SHIFTS:
         return step
-    prefixes = ("", "recurrent_")
-    matrices = [parameters.pop(f"{prefix}weights") for prefix in prefixes]
-    for weights in matrices:
-        sums = np.abs(weights.astype(np.int64)).sum(axis=1)
-        if int(weights.min()) == _INT8_MIN or int(sums.max()) >= _MAX_GATE:
-            return step
-    biases = [parameters.pop(f"{prefix}bias") for prefix in prefixes]
-    scales = [
-        values
-        for prefix in prefixes
-        for values in (
-            parameters.pop(f"{prefix}multiplier"),
-            [-1 - shift for shift in parameters.pop(f"{prefix}shift")],
+    streams, scales, raised = [], [], max(shifts) >= 0
+    for prefix in ("", "recurrent_"):
+        weights, bias, multiplier, shift = (
+            parameters.pop(prefix + name) for name in ("weights", "bias", "multiplier", "shift")
         )
-    ]
-    no_curve = {"lines": 0, "above": 0}
-    input_groups, hidden_groups = (-(-parameters[name] // _GROUP) for name in ("inputs", "units"))
+        sums = np.abs(bias.astype(np.int64)) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
+        if int(weights.min()) == _INT8_MIN or int(sums.max()) >= _MAX_SUM:
+            return step
+        streams.append(_stream(weights, bias))
+        scales.append(_scales(multiplier, shift, raised))
+    p: Mapping[str, Any] = parameters
+    input_groups, hidden_groups = (-(-p[name] // _GROUP) for name in ("inputs", "units"))
     return replace(
         step,
-        kernel="dsp_lstm",
+        kernel="dsp_lstm_raised" if raised else "dsp_lstm",
         parameters={
-            "lstm": parameters,
+            "lstm": p,
             "input_groups": input_groups,
             "hidden_groups": hidden_groups,
-            "scales": tuple(int(value) for gate in zip(*scales, strict=True) for value in gate),
-            "raised": int(max(shifts) >= 0),
-            "hidden_scale": -1 - parameters["hidden_shift"] + 256 * (2 * parameters["hidden_zero"] + 1),
-            "stream": np.concatenate([_gates(*part) for part in zip(matrices, biases, strict=True)], axis=1),
-            "sigmoid": sigmoid_tables(),
-            "fine_tanh": fine_tanh_tables(parameters["cell_bits"])
-            if parameters["cell_bits"] < 2
-            else no_curve,
+            "scales": np.concatenate(scales),
+            "stream": np.concatenate(streams, axis=1),
+            "exponentials": exponentials(),
         },
         scratch=2 * _GROUP * (input_groups + hidden_groups),
-        lead=lead_of_rows(
-            parameters["batches"] * parameters["steps"], parameters["inputs"], parameters["units"]
-        ),
+        lead=lead_of_rows(p["batches"] * p["steps"], p["inputs"], p["units"]),
     )

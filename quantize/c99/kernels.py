@@ -85,6 +85,14 @@ _SIMD_LSTM = (
     *_SIMD,
 )
 _SIMD_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", *_SIMD_BYTES)
+_DSP_LSTM = (
+    "kernels/nrv_dsp_lstm_steps.h",
+    "kernels/nrv_dsp_sigmoid.h",
+    "kernels/nrv_lstm.h",
+    "kernels/nrv_lstm_cell.h",
+    "fixed.h",
+    *_DSP,
+)
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
 _DSP_POOL = ("kernels/nrv_dsp_pool.h", "kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
 
@@ -135,10 +143,9 @@ DSP = Family(
         "dsp_conv2d": _kernel("dsp_conv2d", "dsp_conv2d", ("kernels/nrv_window.h", *_DSP_MATRIX)),
         "dsp_average_pool": _kernel("dsp_average_pool", "dsp_average_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_dense": _kernel("dsp_dense", "dsp_dense", ("kernels/nrv_dsp_column.h", *_DSP_CLAMP)),
-        "dsp_lstm": _kernel(
-            "dsp_lstm",
-            "dsp_lstm",
-            ("kernels/nrv_dsp_sigmoid.h", "kernels/nrv_lstm.h", "kernels/nrv_lstm_cell.h", "fixed.h", *_DSP),
+        "dsp_lstm": _kernel("dsp_lstm", "dsp_lstm", _DSP_LSTM),
+        "dsp_lstm_raised": _kernel(
+            "dsp_lstm_raised", "dsp_lstm_raised", ("kernels/nrv_dsp_lstm.h", *_DSP_LSTM), "nrv_dsp_lstm_t"
         ),
         "dsp_matmul": _kernel("dsp_matmul", "dsp_matmul", _DSP_MATMUL, "nrv_matmul_t"),
         "dsp_max_pool": _kernel("dsp_max_pool", "dsp_max_pool", _DSP_POOL, "nrv_pool_t"),

@@ -46,7 +46,8 @@ def lower_lstm(c: Context) -> Step:
     shown = tensors[c.operator.intermediates[4]]
     to_hidden = arithmetic.gated_multiplier(shown)
     c.prove(1 << 30, to_hidden.shift)
-    clip = min(int(options.cell_clip / cell.scale), _INT16_MAX) if options.cell_clip else 1 << 15
+    # A limit that rounds to none is none.
+    clip = min(int(options.cell_clip / cell.scale), _INT16_MAX) or 1 << 15
     return Step(
         c.operator,
         "lstm",
