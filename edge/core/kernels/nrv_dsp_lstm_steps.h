@@ -88,7 +88,8 @@ typedef struct {
 /* nrv_lstm_cell() of units until f.hidden is f.end. */
 #define NRV_LSTM_UNITS                                                                                                 \
     "str r7, [r0, %[kept]]\n\t"                                                                                        \
-    "mov r7, r0\n"                                                                                                      \
+    "mov r7, r0\n\t"                                                                                                   \
+    "movs r0, #0\n" /* so that checks of the code see the address in one place */                                      \
     "3:\n\t"                                                                                                           \
     "ldrd r0, r1, [r7, %[column]]\n\t"                                                                                 \
     NRV_LSTM_SUMS("[r7, %[input_groups]]")                                                                             \
