@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from quantize.c99.dsp_dense import dense
 from quantize.c99.dsp_lstm import lstm
-from quantize.c99.dsp_pairs import add, mul
+from quantize.c99.dsp_pairs import add, matmul, mul
 from quantize.c99.dsp_parts import (
+    COLUMNS,
     GROUP,
+    GROUP_BYTES,
     MAX_BOUND,
-    SHIFTS,
     activation,
     interleaved,
     is_exact,
@@ -35,8 +36,6 @@ _BLOCK = 4  # channels of a depthwise convolution
 # Instructions of one that takes four channels at a time, for each of them.
 _PER_WINDOW, _PER_TAP = 16, 2.75
 _MAX_INT16_TAPS = 256  # int8 whose sum fits int16
-_COLUMNS = 4  # windows that are multiplied at once
-_GROUP_BYTES = _COLUMNS * 2 * GROUP  # of columns: they are int16
 
 
 def matrix(weights: NDArray[np.int8], parameters: Mapping[str, Any], pool: int) -> dict[str, Value]:
@@ -88,7 +87,7 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
         last = (window["in_w"] + window["pad_left"] - reach) // window["stride_w"] + 1
         window = {**window, "inside_right": min(window["inside_right"], window["out_w"], last)}
         if rows == window["kernel_h"]:
-            span = (_COLUMNS - 1) * window["stride_w"] + (window["kernel_w"] - 1) * window["dilation_w"] + 1
+            span = (COLUMNS - 1) * window["stride_w"] + (window["kernel_w"] - 1) * window["dilation_w"] + 1
             copied = max(taps, window["kernel_h"] * span * in_c + beyond)
     groups = -(-taps // GROUP)
     return replace(
@@ -103,8 +102,8 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
             "span": span,
             "matrix": matrix(weights.reshape(len(weights), -1), parameters, pool),
         },
-        scratch=groups * _GROUP_BYTES + copied,
-        lead=lead_of_blocks(window, in_c, len(weights) / pool, _COLUMNS),
+        scratch=groups * GROUP_BYTES + copied,
+        lead=lead_of_blocks(window, in_c, len(weights) / pool, COLUMNS),
     )
 
 
@@ -174,15 +173,6 @@ def _mean(step: Step) -> Step:
     return step if p["inner"] < _BLOCK or p["middle"] > 1 else replace(step, kernel="dsp_mean")
 
 
-def _matmul(step: Step) -> Step:
-    p: Mapping[str, Any] = step.parameters
-    assert step.accumulator_bound is not None
-    if step.accumulator_bound >= MAX_BOUND or p["shift"] not in SHIFTS or p["first_step"][1] != 1:
-        return step
-    scratch = -(-p["depth"] // GROUP) * _GROUP_BYTES
-    return replace(step, kernel="dsp_matmul", takes_scratch=True, scratch=scratch)
-
-
 def _in_place(step: Step) -> Step:
     """What goes value by value reads each for the last time before it writes the one in its place."""
     pairs: Any = step.parameters.get("pairs")
@@ -199,7 +189,7 @@ _FIT: dict[str, Callable[[Step], Step]] = {
     "depthwise": _depthwise,
     "lookup": _in_place,
     "lstm": lstm,
-    "matmul": _matmul,
+    "matmul": matmul,
     "max_pool": _pool,
     "maximum": _in_place,
     "mean": _mean,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from quantize.c99.dsp_parts import SHIFTS, is_exact
+from quantize.c99.arithmetic import INT8_MAX, INT8_MIN
+from quantize.c99.dsp_parts import COLUMNS, GROUP, GROUP_BYTES, SHIFTS, is_exact
 from quantize.c99.program import Step
 
 _HALF = 1 << 30  # the multiplier that with shift 0 stands for 1/2
@@ -79,4 +80,54 @@ def mul(step: Step) -> Step:
             "shift": -p["shift"] - 1,
             **_limits(p),
         },
+    )
+
+
+def matmul(step: Step) -> Step:
+    """Return a BATCH_MATMUL for `nrv_dsp_product` or `nrv_dsp_matmul`, where rows lie tap by tap."""
+    p: Mapping[str, Any] = step.parameters
+    if not is_exact(step) or p["first_step"] != (p["depth"], 1):
+        return step
+    groups = -(-p["depth"] // GROUP)
+    if p["zero"][1] != 0:
+        return replace(step, kernel="dsp_matmul", takes_scratch=True, scratch=groups * GROUP_BYTES)
+    return _product(step, groups)
+
+
+def _product(step: Step, groups: int) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    rows, columns, depth = p["rows"], p["columns"], p["depth"]
+    # As far beyond a row is read, which must be in the operand.
+    beyond = -depth % GROUP + (depth == 1)
+    words = 2 * (3 + groups) * -(-columns // 2)
+    window = {
+        **dict.fromkeys(("batches", "in_h", "out_h", "kernel_h", "kernel_w", "inside_bottom"), 1),
+        **dict.fromkeys(("stride_h", "stride_w", "dilation_h", "dilation_w"), 1),
+        **dict.fromkeys(("in_w", "out_w"), rows),
+        "inside_right": max(rows - -(-beyond // depth), 0),
+    }
+    matrix = {
+        "units": columns,
+        "groups": groups,
+        "cut_below_zero": int(p["output_zero"] == INT8_MIN),
+        "act_min": INT8_MIN,
+        "act_max": INT8_MAX,
+        "pool": 1,
+    }
+    reading = {"in_c": depth, "rows": 1, "runs": 1, "run_groups": groups, "span": COLUMNS}
+    return replace(
+        step,
+        kernel="dsp_product",
+        parameters={
+            "batches": p["batches"],
+            "rows": {"window": window, **reading, "matrix": matrix},
+            "depth": depth,
+            "second_step": p["second_step"],
+            "first_zero": p["zero"][0],
+            "multiplier": p["multiplier"],
+            "shift": -1 - p["shift"] + 256 * (2 * p["output_zero"] + 1),
+            "stream_words": words,
+        },
+        takes_scratch=True,
+        scratch=4 * words + groups * GROUP_BYTES + COLUMNS * depth + beyond,
     )

@@ -13,6 +13,10 @@ MAX_BOUND: Final = 1 << 30
 SHIFTS: Final = range(-23, 0)
 GROUP: Final = 4
 """Taps that are loaded at once."""
+COLUMNS: Final = 4
+"""Windows that are multiplied at once."""
+GROUP_BYTES: Final = COLUMNS * 2 * GROUP
+"""Of a group of their columns: they are int16."""
 
 
 def interleaved(weights: NDArray[np.int8]) -> NDArray[np.uint32]:

@@ -93,6 +93,13 @@ _DSP_LSTM = (
     "fixed.h",
     *_DSP,
 )
+_DSP_PRODUCT = (
+    "kernels/nrv_dsp_conv2d.h",
+    "kernels/nrv_dsp_conv2d.c",
+    "kernels/nrv_window.h",
+    "kernels/nrv_pairs.h",
+    *_DSP_MATRIX,
+)
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
 _DSP_POOL = ("kernels/nrv_dsp_pool.h", "kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP)
 
@@ -148,6 +155,7 @@ DSP = Family(
             "dsp_lstm_raised", "dsp_lstm_raised", ("kernels/nrv_dsp_lstm.h", *_DSP_LSTM), "nrv_dsp_lstm_t"
         ),
         "dsp_matmul": _kernel("dsp_matmul", "dsp_matmul", _DSP_MATMUL, "nrv_matmul_t"),
+        "dsp_product": _kernel("dsp_product", "dsp_product", _DSP_PRODUCT),
         "dsp_max_pool": _kernel("dsp_max_pool", "dsp_max_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_mean": _kernel("dsp_mean", "dsp_mean", ("kernels/nrv_mean.h", "fixed.h", *_DSP), "nrv_mean_t"),
         "dsp_planes": _kernel("dsp_planes", "dsp_planes", _DSP_CLAMP),

@@ -164,12 +164,13 @@ static __attribute__((noinline)) void copy_windows(const nrv_dsp_conv2d_t *p, nr
     }
 }
 
-void nrv_dsp_conv2d(const nrv_dsp_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch)
+void nrv_dsp_convolve(const nrv_dsp_conv2d_t *p, const uint32_t *stream, const int8_t *input, int8_t *output,
+                      int8_t *scratch)
 {
     const nrv_window_t *w = &p->window;
     uint32_t *const columns = (uint32_t *)(void *)scratch; /* the arena's buffers start on words */
     int8_t *const copy = scratch + p->matrix.groups * NRV_DSP_GROUP_WORDS * 4;
-    const nrv_four_t four = nrv_four(&p->matrix, columns);
+    const nrv_four_t four = nrv_four(&p->matrix, stream, columns);
     const int32_t output_step = NRV_DSP_COLUMNS / p->matrix.pool * p->matrix.units;
     const int32_t window_step = w->stride_w * p->in_c;
     const int32_t run_step = w->dilation_w * p->in_c;
@@ -201,7 +202,12 @@ void nrv_dsp_conv2d(const nrv_dsp_conv2d_t *p, const int8_t *input, int8_t *outp
         nrv_dsp_multiply_four(&four, output);
     }
     copy_windows(p, &at, left, columns, copy);
-    nrv_dsp_multiply_some(&p->matrix, columns, left, output);
+    nrv_dsp_multiply_some(&p->matrix, stream, columns, left, output);
     output += left / p->matrix.pool * p->matrix.units;
     nrv_dsp_clamp(first, (int32_t)(output - first), p->matrix.act_min, p->matrix.act_max);
+}
+
+void nrv_dsp_conv2d(const nrv_dsp_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch)
+{
+    nrv_dsp_convolve(p, p->matrix.stream, input, output, scratch);
 }

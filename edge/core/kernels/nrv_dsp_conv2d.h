@@ -28,4 +28,8 @@ typedef struct {
  * if that is larger, kernel_h rows of `span` pixels and 3 bytes. */
 void nrv_dsp_conv2d(const nrv_dsp_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
+/* The same by another stream than the matrix's own. */
+void nrv_dsp_convolve(const nrv_dsp_conv2d_t *p, const uint32_t *stream, const int8_t *input, int8_t *output,
+                      int8_t *scratch);
+
 #endif

@@ -18,10 +18,10 @@ typedef struct {
     int32_t halves_up;
 } nrv_four_t;
 
-static inline nrv_four_t nrv_four(const nrv_dsp_matrix_t *m, const uint32_t *columns)
+static inline nrv_four_t nrv_four(const nrv_dsp_matrix_t *m, const uint32_t *stream, const uint32_t *columns)
 {
     const nrv_four_t f = {
-        m,         m->stream, columns, columns + m->groups * NRV_DSP_GROUP_WORDS, m->groups - 1, m->units - 1, m->units,
+        m,       stream, columns, columns + m->groups * NRV_DSP_GROUP_WORDS, m->groups - 1, m->units - 1, m->units,
         m->pool, m->cut_below_zero};
     return f;
 }
@@ -96,7 +96,7 @@ static inline __attribute__((always_inline)) void nrv_dsp_multiply_four(const nr
         "2:\n\t" NRV_FOUR_STEP NRV_FOUR_STEP
         "ldr %[x], %[end]\n\t"
         "cmp %[at], %[x]\n\t"
-        "bne 1b\n"
+        "blo 1b\n"
         "3:\n\t"
         "ldr %[x], %[pool]\n\t"
         "ldr %[y], %[halves_up]\n\t"
@@ -156,7 +156,7 @@ static inline __attribute__((always_inline)) void nrv_dsp_multiply_four(const nr
 
 static inline void nrv_dsp_multiply_four(const nrv_four_t *f, int8_t *output)
 {
-    nrv_dsp_multiply_some(f->m, f->columns, NRV_DSP_COLUMNS, output);
+    nrv_dsp_multiply_some(f->m, f->stream, f->columns, NRV_DSP_COLUMNS, output);
 }
 
 #endif

@@ -21,10 +21,11 @@ static nrv_two_sums_t sums_of(const uint32_t *w, const uint32_t *column, int32_t
     return sums;
 }
 
-void nrv_dsp_multiply_some(const nrv_dsp_matrix_t *m, const uint32_t *columns, int32_t count, int8_t *output)
+void nrv_dsp_multiply_some(const nrv_dsp_matrix_t *m, const uint32_t *stream, const uint32_t *columns, int32_t count,
+                           int8_t *output)
 {
     for (int32_t i = 0; i < count; i++) {
-        const uint32_t *w = m->stream;
+        const uint32_t *w = stream;
         const int32_t keep = i & (m->pool - 1);
         int8_t *const to = output + i / m->pool * m->units;
         for (int32_t unit = 0; unit < m->units; unit += 2, w += 4) {

@@ -26,9 +26,10 @@ typedef struct {
 enum { NRV_DSP_COLUMNS = 4, NRV_DSP_GROUP_WORDS = 8 };
 
 /*
- * The first `count` of four columns, a multiple of pool; [count / pool][units] outputs. They are saturated to int8
+ * By `stream`, which is m's own or another like it. The first `count` of four columns, a multiple of pool; [count / pool][units] outputs. They are saturated to int8
  * only: nrv_dsp_clamp() takes care of narrower activations.
  */
-void nrv_dsp_multiply_some(const nrv_dsp_matrix_t *m, const uint32_t *columns, int32_t count, int8_t *output);
+void nrv_dsp_multiply_some(const nrv_dsp_matrix_t *m, const uint32_t *stream, const uint32_t *columns, int32_t count,
+                           int8_t *output);
 
 #endif
