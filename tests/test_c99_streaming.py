@@ -25,6 +25,7 @@ from tests.streams import (
     run_streams_sanitized,
 )
 
+TARGETS = (*FAMILIES, "host")
 GRAPHS = 150
 SANITIZED = 60
 ANCHORS = [
@@ -47,7 +48,7 @@ def streamed(tflite: bytes, hop: int, target: str = "cortex-m4") -> Streaming:
     return stream(lower(read_model(tflite)), hop, find_target(target).family, "net")[1]
 
 
-@pytest.mark.parametrize("target", FAMILIES)
+@pytest.mark.parametrize("target", TARGETS)
 def test_random_graphs(target: str, tmp_path: Path) -> None:
     cases = {f"graph_{seed}": random_stream(seed) for seed in range(GRAPHS)}
     built = compare_streams(cases, target, tmp_path)
@@ -59,13 +60,13 @@ def test_random_graphs(target: str, tmp_path: Path) -> None:
     assert sum(any(one.outer > 1 for one in f) for f in flows) > GRAPHS // 8
 
 
-@pytest.mark.parametrize("target", FAMILIES)
+@pytest.mark.parametrize("target", TARGETS)
 def test_no_byte_beside(target: str, tmp_path: Path) -> None:
     cases = {f"graph_{seed}": random_stream(1000 + seed) for seed in range(SANITIZED)}
     run_streams_sanitized(cases, target, tmp_path)
 
 
-@pytest.mark.parametrize("target", FAMILIES)
+@pytest.mark.parametrize("target", TARGETS)
 def test_anchors(target: str, anchors: Path, tmp_path: Path) -> None:
     cases = {f"{name}_{hop}": Case((anchors / f"{name}.tflite").read_bytes(), hop) for name, hop in ANCHORS}
     emg_cnn = cases["emg_cnn_48"].tflite

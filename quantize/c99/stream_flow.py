@@ -120,7 +120,7 @@ def input_flow(shape: tuple[int, ...], axis: int) -> Flow:
     return Flow(prod(shape[:axis]), extent, prod(shape[axis + 1 :]), 1, 1, 0, extent)
 
 
-def _window_along(step: Step, shape: tuple[int, ...], flow: Flow) -> Along | str:
+def _window_along(step: Step, shape: tuple[int, ...], flow: Flow, hop: int) -> Along | str:
     axis = time_axis(shape, flow)
     if len(shape) != 4 or axis not in (1, 2) or shape[0] != 1:
         return "its windows do not slide along time"
@@ -128,12 +128,12 @@ def _window_along(step: Step, shape: tuple[int, ...], flow: Flow) -> Along | str
     window: Any = step.parameters["window"]
     taps = window[f"kernel_{name}"]
     if step.kernel in _POOLS and flow.phases > 1 and taps > 1:
-        return "it pools columns that are not side by side"
+        return f"{_no_multiple(hop, flow.samples)}, and columns of different hops cannot be pooled"
     dilation = window[f"dilation_{name}"]
     return Along(name, window[f"stride_{name}"], taps, dilation if taps > 1 else 1, window[_SIDES[name]])
 
 
-def _along(step: Step, program: Program, flows: Mapping[int, Flow]) -> Along | str:
+def _along(step: Step, program: Program, flows: Mapping[int, Flow], hop: int) -> Along | str:
     """Return how a generic step goes along time, or why it does not; its first streamed input decides."""
     model, streamed = program.model, [i for i in step.inputs if program.storage(i) in flows]
     if not streamed:
@@ -142,7 +142,7 @@ def _along(step: Step, program: Program, flows: Mapping[int, Flow]) -> Along | s
     if step.part or len(step.operator.outputs) > 1 or step.states:
         return "it takes the whole window"
     if step.kernel in _WINDOWED:
-        return _window_along(step, shape, flow)
+        return _window_along(step, shape, flow, hop)
     if step.kernel in _ONE_BY_ONE:
         return _IN_PLACE
     if step.kernel in _ROWS:
@@ -197,27 +197,29 @@ def _out_flow(step: Step, along: Along, inputs: list[Flow], model: Model, hop: i
     return Flow(first.outer, first.columns, inner, samples, first.grid, low, max(low, high))
 
 
+def _no_multiple(hop: int, samples: int) -> str:
+    """Say which hops would do for columns so many samples apart."""
+    near = sorted({hop // samples * samples, -(-hop // samples) * samples} - {0})
+    return (
+        f"a hop of {hop} is no multiple of the {samples} samples between its columns, as "
+        f"{' and '.join(map(str, near))} would be"
+    )
+
+
 def _does_not_pay(flow: Flow, hop: int) -> str:
     """Return why a tensor is not worth keeping; empty where it is."""
     new = hop // flow.grid
     if flow.columns == 1:
         return "it takes the whole window"
     if new >= flow.high - flow.low and flow.phases > 1:
-        near = {hop // flow.samples * flow.samples, -(-hop // flow.samples) * flow.samples} - {0}
-        return (
-            f"a hop of {hop} is no multiple of the {flow.samples} samples between its columns, as "
-            f"{' and '.join(map(str, sorted(near)))} would be"
-        )
+        return _no_multiple(hop, flow.samples)
     if new >= flow.high - flow.low:
         return (
             f"of its {flow.columns} columns {flow.columns - (flow.high - flow.low)} depend on where the "
             f"window ends and {new} are new"
         )
     if flow.phases > 1 and flow.bordered:
-        return (
-            f"a hop of {hop} is no multiple of the {flow.samples} samples between its columns, and some of "
-            "them depend on where the window ends"
-        )
+        return f"{_no_multiple(hop, flow.samples)}, and some columns depend on where the window ends"
     return ""
 
 
@@ -241,7 +243,7 @@ def find_flows(program: Program, hop: int, axis: int) -> Flows:
         if barred:
             parts[position] = Part(position, f"layer {min(barred)} before it is not streamed")
             continue
-        along = _along(step, program, tensors)
+        along = _along(step, program, tensors, hop)
         if isinstance(along, str):
             parts[position] = Part(position, along)
             continue

@@ -250,21 +250,15 @@ class Builder:
                 inputs.append(index)
                 continue
             given, before = reads[source], self.flows.tensors[source]
+            inputs.append(self._side_by_side(source, given, part, step, f"{piece} {place + 1}"))
             if not how.axis:
-                inputs.append(self._side_by_side(source, given, part, step, f"{piece} {place + 1}"))
                 continue
-            pad, width = given.pad, given.count
-            if before.outer == 1:
-                inputs.append(self._view(source, given.store, given.start, given.count))
-            else:  # rows are as long as those of the store
-                inputs.append(given.store.tensor)
-                pad, width = pad - given.start, given.store.columns
             parameters["window"] = along(
                 parameters["window"],
                 how.axis,
-                size=width,
+                size=given.count,
                 count=count,
-                pad=pad,
+                pad=given.pad,
                 stride=flow.grid // before.grid,
                 dilation=how.dilation * before.phases,
             )
