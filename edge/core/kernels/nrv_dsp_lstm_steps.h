@@ -23,10 +23,15 @@
 /* `count` int8, doubled, as a column of int16 filled up with zeros to four. */
 static inline void nrv_widen_twice(const int8_t *from, int32_t count, uint32_t *column)
 {
-    for (; count > 0; count -= 4, from += 4) {
-        const uint32_t x = count >= 4 ? nrv_load4(from) : nrv_load_some(from, count);
+    for (int32_t group = count >> 2; group > 0; group--, from += 4) {
+        const uint32_t x = nrv_load4(from);
         *column++ = nrv_even_plus(nrv_even(x), x);
         *column++ = nrv_odd_plus(nrv_odd(x), x);
+    }
+    if ((count & 3) > 0) {
+        const uint32_t x = nrv_load_some(from, count & 3);
+        column[0] = nrv_even_plus(nrv_even(x), x);
+        column[1] = nrv_odd_plus(nrv_odd(x), x);
     }
 }
 
@@ -38,8 +43,9 @@ typedef struct {
     const uint32_t *stream;
     uint32_t input_groups, hidden_groups; /* and one more */
     const int32_t *scales, *recurrent_scales;
+    const int32_t *quarter; /* constants */
     const uint16_t *exponentials; /* from that of 1 on */
-    const int32_t *quarter, *sigmoid; /* constants */
+    const int32_t *sigmoid; /* constants */
     int32_t input_gate, forget_gate, cell_gate, output_gate;
     int32_t added_half, added_shift; /* the product of input and cell gate to the cell's steps */
     int32_t lowest, range; /* of the cell */
@@ -103,9 +109,8 @@ typedef struct {
     "ldr r6, [r7, %[recurrent_scales]]\n\t"                                                                            \
     NRV_LSTM_TWO_GATES("r2", "r3", "[r7, %[input_gate]]")                                                              \
     NRV_LSTM_TWO_GATES("r4", "r5", "[r7, %[cell_gate]]")                                                               \
-    "ldr r6, [r7, %[sigmoid]]\n\t"                                                                                     \
+    "ldrd r5, r6, [r7, %[exponentials]]\n\t"                                                                           \
     "ldm r6, {r6, r8, r9, r10, r11, r12, lr}\n\t"                                                                      \
-    "ldr r5, [r7, %[exponentials]]\n\t"                                                                                \
     "ldr r2, [r7, %[cell_gate]]\n\t"                                                                                   \
     NRV_DSP_TANH("r0")                                                                                                 \
     "ldr r2, [r7, %[input_gate]]\n\t"                                                                                  \
@@ -204,7 +209,7 @@ static inline void nrv_lstm_steps(const nrv_dsp_lstm_t *p, const int8_t *input, 
     nrv_lstm_frame_t f = {
         column, 0, p->input_groups + 1, p->hidden_groups + 1,
         p->scales, p->scales + 4 * NRV_LSTM_SCALE,
-        p->exponentials + 1, nrv_dsp_quarter_constants, nrv_dsp_sigmoid_constants,
+        nrv_dsp_quarter_constants, p->exponentials + 1, nrv_dsp_sigmoid_constants,
         0, 0, 0, 0,
         1 << (14 + l->cell_bits), 15 + l->cell_bits,
         lowest, highest - lowest,
