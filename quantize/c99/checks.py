@@ -4,10 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from quantize.c99.loops_proof import Assumption
 from quantize.c99.object_code import ObjectCode
 from quantize.c99.report import Build, Check, Layer
 
 INT32_MAX: Final = 2**31 - 1
+_LOOPS_END: Final = "every loop ends"
 _LIBRARY: Final = frozenset({"memcpy", "memset", "memmove"})
 # The compiler's own arithmetic, for what a processor lacks (multiplication of 64 bits on Cortex-M0).
 _ARITHMETIC: Final = re.compile(r"__(aeabi|gnu_thumb1)_\w+")
@@ -15,7 +17,9 @@ _ARITHMETIC: Final = re.compile(r"__(aeabi|gnu_thumb1)_\w+")
 
 def checks(layers: Sequence[Layer], build: Build | None, code: ObjectCode | None) -> list[Check]:
     """Return all that is known; `build` and `code` are None without a compiler, `code` without Arm's."""
-    made = [_accumulators(layers), _loops()]
+    made = [_accumulators(layers)]
+    if code is None:
+        made.append(_loops_unread())
     if build is not None:
         made.append(_stack(build))
     if code is not None:
@@ -33,13 +37,28 @@ def _accumulators(layers: Sequence[Layer]) -> Check:
     )
 
 
-def _loops() -> Check:
+def _loops_unread() -> Check:
     return Check(
-        "every loop ends after a number of passes known beforehand",
+        _LOOPS_END,
         "construction",
         True,
-        "kernels loop over extents in constant parameter structures and over constants; the one other loop "
-        "shifts a word that is not 0 until its highest bit is set (SOFTMAX: at most 31 passes)",
+        "kernels loop over extents in constant parameter structures and over constants",
+    )
+
+
+def _loops(code: ObjectCode) -> Check:
+    proved = [loop for loop in code.loops if not loop.reason]
+    rest = [f"{loop.function} at {loop.address:#x} ({loop.reason})" for loop in code.loops if loop.reason]
+    kinds = {kind: sum(kind in loop.assumptions for loop in proved) for kind in Assumption}
+    taken = [f"{count} if {kind.value}" for kind, count in kinds.items() if count]
+    evidence = f"{len(proved)} of {len(code.loops)} loops count towards an end that stays where it is"
+    return Check(
+        _LOOPS_END,
+        "object code",
+        not rest,
+        evidence
+        + "".join(f", {part}" for part in taken)
+        + (f"; not proved: {', '.join(rest)}" if rest else ""),
     )
 
 
@@ -60,6 +79,7 @@ def _object_code(code: ObjectCode) -> list[Check]:
     ring = code.cycle
     foreign = {name for name in code.undefined if not _ARITHMETIC.fullmatch(name)}
     return [
+        _loops(code),
         Check(
             "no heap, nothing of the C library but memcpy, memset and memmove",
             "object code",

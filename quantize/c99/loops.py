@@ -4,16 +4,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from quantize.c99.loops_flow import find_flow
+from quantize.c99.loops_names import registers_written
 from quantize.c99.loops_proof import Loop, prove
-from quantize.c99.loops_thumb import Function, Instruction
-from quantize.c99.loops_values import States, Value, evaluate
+from quantize.c99.loops_states import States, evaluate
+from quantize.c99.loops_steps import SCRATCH
+from quantize.c99.loops_thumb import Function, Instruction, is_computed
+from quantize.c99.loops_values import Value
 
 _ARGUMENTS = ("r0", "r1", "r2", "r3")
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One object: its functions, the names of those that no other object sees, symbols of its constant data."""
+    """One object: functions, names of those that no other object sees, symbols of constant data."""
 
     name: str
     functions: Sequence[Function]
@@ -21,7 +24,7 @@ class Unit:
     constant: Collection[str]
 
     def own(self, function: str) -> str:
-        """Return what a function that this object names is called among all objects: a local one OBJECT:FUNCTION."""
+        """Return what a function named here is called among all objects: a local one OBJECT:FUNCTION."""
         return f"{self.name}:{function}" if function in self.local else function
 
     def callee(self, caller: Function, step: Instruction) -> str:
@@ -49,7 +52,8 @@ def called(units: Sequence[Unit]) -> dict[str, frozenset[str]]:
 def find_loops(units: Sequence[Unit], entry: str = "") -> list[Loop]:
     """Return the loops of functions, callers before the functions that they call.
 
-    What a function is given the address of counts as constant where each of its calls gives an address in constant
+    What a function is given the address of counts as constant where each of its calls gives an address in
+    constant
     data: the parameters of kernels, which lie in flash.
 
     `entry`: an object; only what its functions lead to is read. Empty: everything.
@@ -58,6 +62,7 @@ def find_loops(units: Sequence[Unit], entry: str = "") -> list[Loop]:
     if entry:
         calls = _led_to(calls, {u.own(f.name) for u in units if u.name == entry for f in u.functions})
     functions = {unit.own(f.name): (unit, f) for unit in units for f in unit.functions if f.code}
+    written = _written(calls, functions)
     given: dict[str, list[frozenset[str]]] = {}
     found: list[Loop] = []
     for name, ringed in _callers_first(calls):
@@ -65,14 +70,52 @@ def find_loops(units: Sequence[Unit], entry: str = "") -> list[Loop]:
             continue
         unit, function = functions[name]
         always = frozenset.intersection(*given[name]) if name in given and not ringed else frozenset()
+        found += unknown_jumps(unit, function, name)
         flow = find_flow(function)
-        states = evaluate(flow, function, {*unit.constant, *always})
+        callees = {step: unit.callee(function, step) for step in function.code}
+        kept = {step: SCRATCH - written[callee] for step, callee in callees.items() if callee in written}
+        states = evaluate(flow, function, {*unit.constant, *always}, kept)
         found += prove(flow, states, name)
         for step, arguments in states.calls:
             constants = frozenset(
                 r for r, v in zip(_ARGUMENTS, arguments, strict=True) if _constant(states, v)
             )
-            given.setdefault(unit.callee(function, step), []).append(constants)
+            given.setdefault(callees[step], []).append(constants)
+    return found
+
+
+def _written(
+    calls: Mapping[str, Collection[str]], functions: Mapping[str, tuple[Unit, Function]]
+) -> dict[str, set[str]]:
+    """Return the registers that functions, or those they lead to, write: they leave the others as they are.
+
+    GCC makes use of that where it sees both sides of a call.
+    """
+    written = {n: {r for step in f.code for r in registers_written(step)} for n, (_, f) in functions.items()}
+    grown = True
+    while grown:
+        grown = False
+        for name, callees in calls.items():
+            more = {r for callee in callees for r in written.get(callee, SCRATCH)}
+            if name in written and not more <= written[name]:
+                written[name] |= more
+                grown = True
+    return {name: {*registers, "lr"} for name, registers in written.items()}
+
+
+def unknown_jumps(unit: Unit, function: Function, name: str) -> list[Loop]:
+    """Return as loops not proved what may be some: jumps to unknown places, jumps into functions."""
+    found = []
+    starts = {f.code[0].address for f in unit.functions if f.code}
+    for step in function.code:
+        elsewhere = unit.callee(function, step) and not step.symbol and step.target not in starts
+        if elsewhere or (is_computed(step) and not function.tables.get(step.address)):
+            reason = (
+                "a jump into the middle of a function"
+                if elsewhere
+                else "a jump to an address that is not known"
+            )
+            found.append(Loop(name, step.address, reason, frozenset()))
     return found
 
 

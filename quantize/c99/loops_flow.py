@@ -4,10 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from quantize.c99.loops_thumb import Function, Instruction
+from quantize.c99.loops_thumb import LOOP_ENDS, Function, Instruction
 
-# Hardware loops branch back themselves; WLS branches ahead where there is nothing to do.
-LOOP_ENDS: Final = ("le", "letp")
 # Copies of blocks are numbered beyond all addresses.
 COPY: Final = 1 << 32
 _MOST_COPIES: Final = 64
@@ -104,8 +102,8 @@ class Flow:
 def find_flow(function: Function) -> Flow:
     """Return how control goes through a function that has instructions.
 
-    Where a loop is entered at several places, blocks are copied until none is: what the function does stays the same.
-    After some copies it is given up, and loops remain that are not natural.
+    Where a loop is entered at several places, blocks are copied until none is: what the function does stays
+    the same. After some copies it is given up, and loops remain that are not natural.
     """
     blocks, entry = read_blocks(function), function.code[0].address
     flow = _flow(blocks, entry)
@@ -121,8 +119,8 @@ def find_flow(function: Function) -> Flow:
 def _copied(flow: Flow, among: Collection[int], copy: int) -> dict[int, Block]:
     """Return blocks of which a region has been copied, once for all but one of those that lead to it.
 
-    Hecht and Ullman: regions are merged into the only one that leads to them; of what remains, one is copied that
-    holds one of the blocks `among`, the smallest.
+    Hecht and Ullman: regions are merged into the only one that leads to them; of what remains, one is copied
+    that holds one of the blocks `among`, the smallest.
     """
     blocks, order = dict(flow.blocks), flow.order
     region = {block: [block] for block in order}  # by header

@@ -1,13 +1,14 @@
-"""Thumb instructions as objdump prints them: what each one is called, when it is carried out, where it goes."""
+"""Thumb instructions as objdump prints them: what each is called, when it is carried out, where it goes."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-CONDITIONS: Final = frozenset("eq ne cs cc mi pl vs vc hi ls ge lt gt le".split())  # noqa: SIM905
-_INVERSE: Final = dict(zip("eq cs mi vs hi ge gt".split(), "ne cc pl vc ls lt le".split(), strict=True))  # noqa: SIM905
-INVERSE: Final = _INVERSE | {b: a for a, b in _INVERSE.items()}
+_OPPOSITE: Final = {"eq": "ne", "cs": "cc", "mi": "pl", "vs": "vc", "hi": "ls", "ge": "lt", "gt": "le"}
+INVERSE: Final = _OPPOSITE | {b: a for a, b in _OPPOSITE.items()}
+# Hardware loops branch back themselves; WLS branches ahead where there is nothing to do.
+LOOP_ENDS: Final = ("le", "letp")
 
 _LINE: Final = re.compile(r"\s*([0-9a-f]+):\t(\S+)[ \t]*([^@\n]*)(?:@ ?\(?(?:adr \w+, )?([0-9a-f]+) <)?")
 _RELOCATION: Final = re.compile(r"\s+([0-9a-f]+): R_ARM_\w+\s+(\S+)")
@@ -27,7 +28,8 @@ class Instruction(NamedTuple):
         name: without width and condition; vector instructions whole.
         condition: under which it is carried out; empty: always.
         operands: as printed.
-        target: where a branch goes, or which constant is loaded; None where that is outside the section's text.
+        target: where a branch goes, or which constant is loaded; None where that is outside the section's
+        text.
         symbol: what a relocation names; empty without one.
     """
 
@@ -95,6 +97,15 @@ def read_functions(text: str, table_words: Sequence[int] = ()) -> list[Function]
     return functions
 
 
+def is_computed(step: Instruction) -> bool:
+    """Whether an instruction jumps to an address that it works out, returns and calls apart."""
+    if step.name in ("tbb", "tbh"):
+        return True
+    to_pc = step.name in ("mov", "ldr", "add") and step.operands[0] == "pc"
+    # LDR from the stack's top is a return, as is a move from LR.
+    return to_pc and step.operands[1] not in ("lr", "[sp]")
+
+
 def _named(printed: str, conditions: list[str]) -> tuple[str, str]:
     """Return name and condition; takes one off `conditions`, those of an IT block."""
     name = printed if printed[0] == "v" else printed.removesuffix(".n").removesuffix(".w")
@@ -102,7 +113,7 @@ def _named(printed: str, conditions: list[str]) -> tuple[str, str]:
         condition = conditions.pop(0)
         base, dot, rest = name.partition(".")
         return base.removesuffix(condition) + dot + rest, condition
-    if name[0] == "b" and name[1:] in CONDITIONS:
+    if name[0] == "b" and name[1:] in INVERSE:
         return "b", name[1:]
     return name, ""
 
@@ -114,7 +125,7 @@ def _read_tables(function: Function, memory: Mapping[int, int], table_words: Seq
     first, last = function.code[0].address, function.code[-1].address
     for i, step in enumerate(function.code):
         helper = _TABLE_HELPER.fullmatch(step.symbol)
-        if step.name == "mov" and step.operands[0] == "pc" and step.operands[1] != "lr":
+        if step.name == "mov" and is_computed(step):
             function.tables[step.address] = frozenset(a for a in table_words if first <= a <= last)
         if step.name not in ("tbb", "tbh") and not helper:
             continue

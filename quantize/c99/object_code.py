@@ -1,4 +1,4 @@
-"""What compiled objects hold, read back with binutils: calls, symbols from elsewhere, variables."""
+"""What compiled objects hold, read back with binutils: calls, symbols from elsewhere, variables, loops."""
 
 import re
 import subprocess
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_FUNCTION: Final = re.compile(r"[0-9a-f]+ <([^>]+)>:")
-_INSTRUCTION: Final = re.compile(r"\s*[0-9a-f]+:\t(\S+)\s*([^@\n]*)")
-_RELOCATION: Final = re.compile(r"\s+[0-9a-f]+: R_ARM_THM_(?:CALL|JUMP\d+)\s+([^+\s]+)")
-_BRANCH: Final = re.compile(r"[0-9a-f]+ <([^+>]+)(?:\+0x[0-9a-f]+)?>")
+from quantize.c99.loops import Unit, called, find_loops
+from quantize.c99.loops_proof import Loop
+from quantize.c99.loops_thumb import Instruction, read_functions
+
 _WRITABLE: Final = re.compile(r"^\.(?:data|bss)\S*\s+(\d+)", re.MULTILINE)
+_ROW: Final = re.compile(r"^ ([0-9a-f]+) ((?:[0-9a-f]{2,8} ){1,4})", re.MULTILINE)
+_TABLE_ENTRY: Final = re.compile(r"^([0-9a-f]{8}) R_ARM_ABS32\s+\.text$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class ObjectCode:
         indirect: instructions that go to an address held in a register or in memory; returns, and the
             tables of a `switch`, which stay within their function, are none.
         instructions: all of them.
+        loops: of the functions that are called, with what is known of their ends.
         undefined: symbols that no object defines.
         writable_bytes: of variables outside any function.
     """
@@ -30,6 +33,7 @@ class ObjectCode:
     calls: Mapping[str, frozenset[str]]
     indirect: int
     instructions: int
+    loops: Sequence[Loop]
     undefined: frozenset[str]
     writable_bytes: int
 
@@ -51,8 +55,10 @@ class ObjectCode:
         return next((ring for ring in rings if ring), ())
 
 
-def read_objects(prefix: str, objects: Sequence[Path]) -> ObjectCode:
+def read_objects(prefix: str, objects: Sequence[Path], entry: str = "") -> ObjectCode:
     """Read Thumb objects with the binutils of a prefix, `arm-none-eabi-`.
+
+    `entry`: the name of an object: only the loops that its functions lead to are looked at.
 
     Raises:
         OSError, subprocess.CalledProcessError: the binutils are missing or do not take the objects.
@@ -65,58 +71,38 @@ def read_objects(prefix: str, objects: Sequence[Path]) -> ObjectCode:
     symbols = [re.split(r"[:\s]+", line) for line in tool("nm", "-A").splitlines()]
     local = {(Path(file).stem, rest[-1]) for file, *rest in symbols if rest[-2] == "t"}
     undefined = {rest[-1] for _, *rest in symbols if rest[-2] == "U"}
-    listings = tool("objdump", "-dr", "--no-show-raw-insn").split("file format")[1:]
-    calls: dict[str, frozenset[str]] = {}
-    indirect = instructions = 0
+    # Helium's instructions are printed as such only for an architecture that is named; others' are the same.
+    listings = tool("objdump", "-dr", "--no-show-raw-insn", "-m", "armv8.1-m.main").split("file format")[1:]
+    units = []
     for path, text in zip(objects, listings, strict=True):
-        listed = _Listing(text)
-        own = {n: f"{path.stem}:{n}" if (path.stem, n) in local else n for n in listed.names}
-        calls |= {own[n]: frozenset(own[callee] for callee in callees) for n, callees in listed.calls.items()}
-        indirect += listed.indirect
-        instructions += listed.instructions
+        constant = {rest[-1] for file, *rest in symbols if rest[-2] in "rR" and Path(file).stem == path.stem}
+        names = {name for stem, name in local if stem == path.stem}
+        table = _table_words(prefix, path) if "\tmov\tpc, r" in text else ()
+        units.append(Unit(path.stem, read_functions(text, table), names, constant))
+    functions = [function for unit in units for function in unit.functions]
+    code = [step for function in functions for step in function.code]
     return ObjectCode(
-        calls=calls,
-        indirect=indirect,
-        instructions=instructions,
+        calls=called(units),
+        indirect=sum(_is_indirect(step) for step in code),
+        instructions=len(code),
+        loops=find_loops(units, entry),
         undefined=frozenset(undefined - {rest[-1] for _, *rest in symbols if rest[-2] != "U"}),
         writable_bytes=sum(int(size) for size in _WRITABLE.findall(tool("size", "-A"))),
     )
 
 
-class _Listing:
-    """One object's disassembly: `calls` by function, `indirect` branches, `instructions`."""
-
-    def __init__(self, text: str) -> None:
-        self.calls: dict[str, set[str]] = {}
-        self.indirect = self.instructions = 0
-        function = ""
-        lines = text.splitlines()
-        for line, following in zip(lines, [*lines[1:], ""], strict=True):
-            if start := _FUNCTION.match(line):
-                function = start[1]
-                self.calls.setdefault(function, set())
-            elif relocation := _RELOCATION.match(line):
-                self.calls[function].add(relocation[1])
-            elif (step := _INSTRUCTION.match(line)) and not step[1].startswith("."):  # .word: constants
-                self.instructions += 1
-                mnemonic, operands = step[1].partition(".")[0], step[2].strip()
-                # Where a relocation follows, the address is not known yet.
-                known = mnemonic.startswith("b") and not _RELOCATION.match(following)
-                branch = _BRANCH.fullmatch(operands) if known else None
-                # Loops branch within their function; a call of it is recursion.
-                if branch and (branch[1] != function or mnemonic == "bl"):
-                    self.calls[function].add(branch[1])
-                self.indirect += _is_indirect(mnemonic, operands)
-
-    @property
-    def names(self) -> set[str]:
-        """All functions, callers and called."""
-        return self.calls.keys() | {callee for callees in self.calls.values() for callee in callees}
+def _table_words(prefix: str, path: Path) -> list[int]:
+    """Return the addresses in .text that constants hold: where a `switch` goes on Armv6-M."""
+    command = [f"{prefix}objdump", "-rs", "-j", ".rodata", str(path)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = {int(m[1], 16): bytes.fromhex(m[2].replace(" ", "")) for m in _ROW.finditer(text)}
+    memory = {at + i: byte for at, row in rows.items() for i, byte in enumerate(row)}
+    places = [int(m[1], 16) for m in _TABLE_ENTRY.finditer(text)]
+    return [int.from_bytes(bytes(memory[at + i] for i in range(4)), "little") & ~1 for at in places]
 
 
-def _is_indirect(mnemonic: str, operands: str) -> bool:
-    first, _, rest = operands.partition(",")
-    if mnemonic.startswith(("bx", "blx")):
-        return "<" not in operands and first != "lr"
+def _is_indirect(step: Instruction) -> bool:
+    if step.name.startswith(("bx", "blx")):
+        return step.target is None and step.operands[0] != "lr"
     # GCC calls with BLX and BX; MOV to PC is a switch on Cortex-M0, LDR from [sp] a return.
-    return mnemonic.startswith("ldr") and first == "pc" and not rest.strip().startswith("[sp]")
+    return step.name == "ldr" and step.operands[0] == "pc" and step.operands[1] != "[sp]"

@@ -57,7 +57,8 @@ def measure(
             [size, "-A", *map(str, objects)], capture_output=True, text=True, check=True
         ).stdout
         graph = CallGraph([p.read_text() for p in sorted(Path(aside).glob("*.ci"))])
-        code = read_objects(_CROSS.removesuffix("gcc"), objects) if compiler == _CROSS else None
+        prefix, own = _CROSS.removesuffix("gcc"), Path(sources[0]).stem  # the model's own source comes first
+        code = read_objects(prefix, objects, own) if compiler == _CROSS else None
     total = sum(int(m.group(2)) for m in _SECTIONS.finditer(listing))
     build = Build(
         _version(compiler), flags, total - constant_bytes, graph.worst_stack(entry), graph.foreign(entry)

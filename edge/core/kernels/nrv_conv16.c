@@ -33,14 +33,13 @@ void nrv_conv16(const nrv_conv16_t *p, const int8_t *input, int8_t *output)
     const int32_t out_c = p->groups * p->group_out;
     for (int32_t batch = 0; batch < w->batches; batch++, from += w->in_h * w->in_w * p->groups * p->group_in) {
         for (int32_t y = 0; y < w->out_h; y++) {
-            for (int32_t x = 0; x < w->out_w; x++) {
-                int32_t c = 0;
-                do { /* there is a channel, and so no way around this loop to be compiled */
-                    const int16_t *group = from + c / p->group_out * p->group_in;
-                    const int64_t sum = p->bias[c] + window_sum(p, group, p->weights + c * p->weight_step[0], y, x);
-                    const int64_t half = INT64_C(1) << (p->shift[c] - 1);
-                    *to++ = nrv_clamp16((sum * p->multiplier[c] + half) >> p->shift[c], p->act_min, p->act_max);
-                } while (++c < out_c);
+            for (int32_t i = 0; i < w->out_w * out_c; i++) {
+                const int32_t x = i / out_c;
+                const int32_t c = i % out_c;
+                const int16_t *group = from + c / p->group_out * p->group_in;
+                const int64_t sum = p->bias[c] + window_sum(p, group, p->weights + c * p->weight_step[0], y, x);
+                const int64_t half = INT64_C(1) << (p->shift[c] - 1);
+                *to++ = nrv_clamp16((sum * p->multiplier[c] + half) >> p->shift[c], p->act_min, p->act_max);
             }
         }
     }

@@ -31,11 +31,9 @@ void nrv_pool16(const nrv_pool16_t *p, const int8_t *input, int8_t *output)
     int16_t *to = (int16_t *)(void *)output;
     for (int32_t batch = 0; batch < w->batches; batch++, from += w->in_h * w->in_w * p->channels) {
         for (int32_t y = 0; y < w->out_h; y++) {
-            for (int32_t x = 0; x < w->out_w; x++) {
-                int32_t c = 0;
-                do { /* there is a channel, and so no way around this loop to be compiled */
-                    *to++ = nrv_clamp16(pooled(p, from + c, y, x), p->act_min, p->act_max);
-                } while (++c < p->channels);
+            for (int32_t i = 0; i < w->out_w * p->channels; i++) {
+                const int32_t value = pooled(p, from + i % p->channels, y, i / p->channels);
+                *to++ = nrv_clamp16(value, p->act_min, p->act_max);
             }
         }
     }

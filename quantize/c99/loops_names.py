@@ -1,0 +1,73 @@
+"""Names of Thumb instructions by what they write, and the registers that each one writes."""
+
+import re
+from typing import Final
+
+from quantize.c99.loops_thumb import Instruction
+
+REGISTER: Final = re.compile(r"\b(?:r\d|sl|fp|ip|lr|sp)\b")
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Of one operand, and of two or three: the register named first is written, from nothing but the others.
+UNARY: Final = _names("mvn mvns uxtb sxtb uxth sxth uxtb16 sxtb16 clz rbit rev rev16 revsh movw")
+PURE: Final = UNARY | _names(
+    """lsl lsls lsr lsrs asr asrs ror rors and ands orr orrs eor eors bic bics orn orns uxtab sxtab uxtah
+    sxtah ubfx sbfx sdiv udiv smmul smmulr smulbb smulbt smultb smultt mul muls"""
+)
+# The same, but from flags, from what the register held before, or in ways not followed.
+IMPURE: Final = _names(
+    """adc adcs sbc sbcs sel bfi bfc movt smlad smladx smlsd smuad smuadx smusd smlabb smlabt smlatb smlatt
+    smlawb smlawt smulwb smulwt smmla smmlar smmls smmlsr ssat usat ssat16 usat16 sxtab16 uxtab16 sadd16
+    ssub16 sadd8 ssub8 uadd8 usub8 uadd16 usub16 shadd16 shsub16 uhadd8 uqsub8 uqadd8 qadd qsub qadd8
+    qsub8 qadd16 qsub16 pkhbt pkhtb csel csinc csinv csneg cset csetm cinc cinv cneg usad8 usada8"""
+)
+# The first two are written.
+TWO: Final = _names(
+    """umull smull umlal smlal umaal smlalbb smlalbt smlaltb smlaltt smlald smlaldx smlsld lsll asrl lsrl
+    lslll sqshll uqshll srshrl urshrl"""
+)
+NONE: Final = _names("nop dsb dmb isb b bx cbz cbnz tbb tbh vmsr yield")
+SUMS: Final = _names("add addw sub subw rsb neg")
+COMPARISONS: Final = _names("cmp cmn tst teq")
+FLAG_SETTING: Final = _names(
+    "adds subs rsbs negs movs mvns ands orrs eors bics orns lsls lsrs asrs rors muls adcs sbcs"
+)
+LOADS: Final = _names("ldr ldrb ldrh ldrsb ldrsh")
+STORES: Final = _names("str strb strh strd")
+# Vector instructions that write general registers name them first; these write their second one.
+VECTOR_STEPS: Final = ("vidup", "vddup", "viwdup", "vdwdup")
+
+
+def registers_written(step: Instruction) -> set[str]:
+    """Return the registers that an instruction other than a call writes, or at least names."""
+    name, operands = step.name, step.operands
+    plain = name.removesuffix("s") if name in FLAG_SETTING else name
+    if name in COMPARISONS or name in NONE or (name in STORES and operands[-1][-1:] == "]"):
+        return set()
+    if name in PURE or name in IMPURE or plain in SUMS or plain in ("mov", "mla", "mls"):
+        return {operands[0]}
+    text = ", ".join(operands)
+    lists = re.findall(r"\{([^}]*)\}", text) if name[0] != "v" else []
+    return {*REGISTER.findall(text), *(r for part in lists for r in listed(part))}
+
+
+def count_listed(text: str) -> int:
+    """Return how many registers {r4-r7, lr} or {d8-d9} names."""
+    total = 0
+    for part in text.strip("{}^").split(","):
+        first, _, last = part.strip().partition("-")
+        total += 1 + (int(last[1:]) - int(first[1:]) if last else 0)
+    return total
+
+
+def listed(text: str) -> list[str]:
+    """Return the registers of {r4-r7, lr}."""
+    names: list[str] = []
+    for part in text.strip("{}^").split(","):
+        first, _, last = part.strip().partition("-")
+        names += [f"r{n}" for n in range(int(first[1:]), int(last[1:]) + 1)] if last else [first]
+    return names
