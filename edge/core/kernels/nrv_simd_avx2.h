@@ -29,6 +29,7 @@ typedef struct {
 
 typedef struct {
     nrv_simd_eight_t a, b;
+    int32_t away; /* 0 where halves below zero do not matter */
 } nrv_simd_scale_t;
 
 static inline __m256i nrv_simd_load_eight(const void *from)
@@ -104,11 +105,11 @@ static inline nrv_simd_eight_t nrv_simd_load_scale_eight(const int32_t *multipli
 static inline nrv_simd_scale_t nrv_simd_load_scale(const int32_t *multiplier, const int32_t *shift)
 {
     const nrv_simd_scale_t scale = {nrv_simd_load_scale_eight(multiplier, shift),
-                                    nrv_simd_load_scale_eight(multiplier + 8, shift + 8)};
+                                    nrv_simd_load_scale_eight(multiplier + 8, shift + 8), 1};
     return scale;
 }
 
-static inline __m256i nrv_simd_requantize_eight(__m256i x, const nrv_simd_eight_t *scale)
+static inline __m256i nrv_simd_requantize_eight(__m256i x, const nrv_simd_eight_t *scale, int32_t away)
 {
     const __m256i half = _mm256_set1_epi64x(INT64_C(1) << 30);
     x = _mm256_sllv_epi32(x, scale->left);
@@ -116,14 +117,16 @@ static inline __m256i nrv_simd_requantize_eight(__m256i x, const nrv_simd_eight_
     const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), scale->multiplier_odd), half);
     x = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
     /* Halves away from zero are halves upwards of what is one less where negative. */
-    const __m256i less = _mm256_srai_epi32(_mm256_and_si256(x, scale->back), 31);
-    return _mm256_srav_epi32(_mm256_add_epi32(_mm256_add_epi32(x, scale->half), less), scale->right);
+    if (away) {
+        x = _mm256_add_epi32(x, _mm256_srai_epi32(_mm256_and_si256(x, scale->back), 31));
+    }
+    return _mm256_srav_epi32(_mm256_add_epi32(x, scale->half), scale->right);
 }
 
 static inline nrv_simd_t nrv_simd_requantize(nrv_simd_t x, const nrv_simd_scale_t *scale)
 {
-    x.a = nrv_simd_requantize_eight(x.a, &scale->a);
-    x.b = nrv_simd_requantize_eight(x.b, &scale->b);
+    x.a = nrv_simd_requantize_eight(x.a, &scale->a, scale->away);
+    x.b = nrv_simd_requantize_eight(x.b, &scale->b, scale->away);
     return x;
 }
 

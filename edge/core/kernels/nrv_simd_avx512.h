@@ -22,6 +22,7 @@ typedef struct {
     __m512i half[2];
     __m512i less[2]; /* halves away from zero are halves upwards of what is one less where negative */
     __m512i down[2];
+    int32_t away; /* 0 where halves below zero do not matter */
 } nrv_simd_scale_t;
 
 static inline nrv_simd_t nrv_simd_load(const int32_t *from)
@@ -68,6 +69,7 @@ static inline nrv_simd_scale_t nrv_simd_load_scale(const int32_t *multiplier, co
     const __m512i one = _mm512_set1_epi64(1);
     const __m512i down = _mm512_sub_epi32(_mm512_set1_epi32(31), _mm512_loadu_si512(shift));
     nrv_simd_scale_t scale;
+    scale.away = 1;
     scale.multiplier[0] = _mm512_loadu_si512(multiplier);
     scale.multiplier[1] = _mm512_srli_epi64(scale.multiplier[0], 32);
     scale.down[0] = _mm512_and_si512(down, _mm512_set1_epi64(0xFF));
@@ -87,9 +89,10 @@ static inline nrv_simd_t nrv_simd_requantize(nrv_simd_t x, const nrv_simd_scale_
     y[0] = _mm512_mul_epi32(x, scale->multiplier[0]);
     y[1] = _mm512_mul_epi32(_mm512_srli_epi64(x, 32), scale->multiplier[1]);
     for (int32_t i = 0; i < 2; i++) {
-        const __mmask8 negative = _mm512_movepi64_mask(y[i]);
+        if (scale->away) {
+            y[i] = _mm512_mask_sub_epi64(y[i], _mm512_movepi64_mask(y[i]), y[i], scale->less[i]);
+        }
         y[i] = _mm512_add_epi64(y[i], scale->half[i]);
-        y[i] = _mm512_mask_sub_epi64(y[i], negative, y[i], scale->less[i]);
         y[i] = _mm512_srav_epi64(y[i], scale->down[i]);
     }
     return _mm512_mask_shuffle_epi32(y[0], 0xAAAA, y[1], _MM_PERM_CCAA);

@@ -6,6 +6,18 @@
 
 #include "nrv_simd.h"
 
+/* So that numbers that are known to a caller are known to the loops here. */
+#if defined(__GNUC__)
+#define NRV_SIMD_INLINE inline __attribute__((always_inline))
+#else
+#define NRV_SIMD_INLINE inline
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#define NRV_SIMD_UNROLLED _Pragma("GCC unroll 8")
+#else
+#define NRV_SIMD_UNROLLED
+#endif
+
 /* Weights of a block of sixteen channels are [groups][16][4]: group by group four taps of each channel. */
 enum { NRV_SIMD_GROUP_BYTES = NRV_SIMD_LANES * NRV_SIMD_TAPS };
 
@@ -14,7 +26,7 @@ enum { NRV_SIMD_GROUP_BYTES = NRV_SIMD_LANES * NRV_SIMD_TAPS };
  * Biases of blocks are `apart` words from each other: those of int8, then those of flipped ones. Group g of a row is at
  * places[g]; without places groups follow each other.
  */
-static inline void nrv_simd_multiply(nrv_simd_t *sums, int32_t blocks, int32_t rows, const int8_t *const *row,
+static NRV_SIMD_INLINE void nrv_simd_multiply(nrv_simd_t *sums, int32_t blocks, int32_t rows, const int8_t *const *row,
                                      const int32_t *places, int32_t groups, const int8_t *weights, const int32_t *bias,
                                      int32_t apart)
 {
@@ -22,7 +34,7 @@ static inline void nrv_simd_multiply(nrv_simd_t *sums, int32_t blocks, int32_t r
     nrv_simd_t acc[NRV_SIMD_SUMS];
     for (int32_t b = 0; b < blocks; b++) {
         for (int32_t i = 0; i < rows; i++) {
-            acc[b * rows + i] = nrv_simd_load(bias + b * apart + (NRV_SIMD_FLIP ? NRV_SIMD_LANES : 0));
+            acc[i * blocks + b] = nrv_simd_load(bias + b * apart + (NRV_SIMD_FLIP != 0 ? NRV_SIMD_LANES : 0));
         }
     }
     ptrdiff_t g = 0;
@@ -34,13 +46,15 @@ static inline void nrv_simd_multiply(nrv_simd_t *sums, int32_t blocks, int32_t r
         }
         for (int32_t i = 0; i < rows; i++) {
             for (int32_t b = 0; b < blocks; b++) {
-                acc[b * rows + i] = nrv_simd_dot(acc[b * rows + i], row[i] + at, taps[b]);
+                acc[i * blocks + b] = nrv_simd_dot(acc[i * blocks + b], row[i] + at, taps[b]);
             }
         }
         weights += NRV_SIMD_GROUP_BYTES;
     } while (++g < groups);
-    for (int32_t i = 0; i < blocks * rows; i++) {
-        sums[i] = acc[i];
+    for (int32_t b = 0; b < blocks; b++) {
+        for (int32_t i = 0; i < rows; i++) {
+            sums[b * rows + i] = acc[i * blocks + b];
+        }
     }
 }
 

@@ -18,6 +18,7 @@ typedef struct {
     int32x4_t multiplier[4];
     int32x4_t left[4];
     int32x4_t back[4]; /* shifts to the right, negative */
+    int32_t away;      /* 0 where halves below zero do not matter */
 } nrv_simd_scale_t;
 
 static inline nrv_simd_t nrv_simd_load(const int32_t *from)
@@ -86,6 +87,7 @@ static inline nrv_simd_t nrv_simd_dot(nrv_simd_t acc, const int8_t *x, nrv_simd_
 static inline nrv_simd_scale_t nrv_simd_load_scale(const int32_t *multiplier, const int32_t *shift)
 {
     nrv_simd_scale_t scale;
+    scale.away = 1;
     for (int32_t i = 0; i < 4; i++) {
         const int32x4_t by = vld1q_s32(shift + 4 * i);
         scale.multiplier[i] = vld1q_s32(multiplier + 4 * i);
@@ -98,10 +100,12 @@ static inline nrv_simd_scale_t nrv_simd_load_scale(const int32_t *multiplier, co
 static inline nrv_simd_t nrv_simd_requantize(nrv_simd_t x, const nrv_simd_scale_t *scale)
 {
     for (int32_t i = 0; i < 4; i++) {
-        const int32x4_t high = vqrdmulhq_s32(vshlq_s32(x.q[i], scale->left[i]), scale->multiplier[i]);
+        int32x4_t high = vqrdmulhq_s32(vshlq_s32(x.q[i], scale->left[i]), scale->multiplier[i]);
         /* Halves away from zero are halves upwards of what is one less where negative. */
-        const int32x4_t less = vshrq_n_s32(vandq_s32(high, scale->back[i]), 31);
-        x.q[i] = vrshlq_s32(vaddq_s32(high, less), scale->back[i]);
+        if (scale->away) {
+            high = vaddq_s32(high, vshrq_n_s32(vandq_s32(high, scale->back[i]), 31));
+        }
+        x.q[i] = vrshlq_s32(high, scale->back[i]);
     }
     return x;
 }

@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     const int32_t *multiplier;
     const int32_t *shift;
+    int32_t away; /* unused: halves are rounded as the reference does, whether it matters or not */
 } nrv_simd_scale_t;
 
 static inline nrv_simd_t nrv_simd_load(const int32_t *from)
@@ -70,7 +71,7 @@ static inline nrv_simd_t nrv_simd_dot(nrv_simd_t acc, const int8_t *x, nrv_simd_
 /* Multipliers and shifts of sixteen lanes, as nrv_requantize() takes them. */
 static inline nrv_simd_scale_t nrv_simd_load_scale(const int32_t *multiplier, const int32_t *shift)
 {
-    const nrv_simd_scale_t scale = {multiplier, shift};
+    const nrv_simd_scale_t scale = {multiplier, shift, 1};
     return scale;
 }
 
