@@ -37,8 +37,8 @@ def _scales(multipliers: tuple[int, ...], shifts: tuple[int, ...], raised: bool)
     """Return an `nrv_dsp_lstm_t`'s scales of one matrix, gate after gate."""
     if not raised:
         return np.array([(m, 1 << (-1 - s), -s) for m, s in zip(multipliers, shifts, strict=True)], np.int32)
-    to_left = [(s, 1, 1, 1) if s >= 0 else (0, 0, 1 << (-1 - s), -s) for s in shifts]
-    return np.array([(m, *rest) for m, rest in zip(multipliers, to_left, strict=True)], np.int32)
+    shifted = [(s, 0, 0, 0) if s >= 0 else (0, 1 << (-1 - s), -1, -s) for s in shifts]
+    return np.array([(m, *rest) for m, rest in zip(multipliers, shifted, strict=True)], np.int32)
 
 
 def lstm(step: Step) -> Step:

@@ -10,9 +10,8 @@ typedef struct {
     uint32_t hidden_groups;
     /*
      * For each gate, then again for the recurrent ones, what takes twice a sum to steps of 2^-12: multiplier, half a
-     * step and shift to the right, 1 to 23. nrv_dsp_lstm_raised() takes five words: multiplier, shift to the left
-     * before and after it, half a step, shift to the right; where nothing is shifted to the right in the end, the last
-     * three are 1.
+     * step and shift to the right, 1 to 23. nrv_dsp_lstm_raised() takes five words: multiplier, shift to the left before
+     * it, half a step, -1 and shift to the right, the last three 0 where nothing is shifted to the right.
      */
     const int32_t *scales;
     /*

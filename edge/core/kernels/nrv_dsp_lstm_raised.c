@@ -9,17 +9,16 @@
 #define NRV_LSTM_TO_GATE(sum)                                                                                          \
     "ldm r6!, {r8, r9, r10, r11, r12}\n\t"                                                                             \
     "lsl lr, " sum ", r9\n\t"                                                                                          \
-    "smmulr lr, lr, r8\n\t"                                                                                            \
-    "lsl lr, lr, r10\n\t"                                                                                              \
-    "add lr, lr, " sum ", asr #31\n\t"                                                                                 \
+    "smmlar lr, lr, r8, r10\n\t"                                                                                       \
+    "and r11, r11, " sum ", asr #31\n\t"                                                                               \
     "add lr, lr, r11\n\t"                                                                                              \
     "asr " sum ", lr, r12\n\t"
 /* clang-format on */
 #else
 static inline int32_t to_gate(int32_t doubled, const int32_t scale[5])
 {
-    const int32_t y = nrv_high_mul_rounded(doubled * (1 << scale[1]), scale[0]) * (1 << scale[2]);
-    return (y + (doubled >> 31) + scale[3]) >> scale[4];
+    const int32_t y = nrv_high_mul_rounded(doubled * (1 << scale[1]), scale[0]);
+    return (y + scale[2] + ((doubled >> 31) & scale[3])) >> scale[4];
 }
 #endif
 
