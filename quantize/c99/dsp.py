@@ -35,6 +35,7 @@ from quantize.c99.stripes import striped
 _BLOCK = 4  # channels of a depthwise convolution
 # Instructions of one that takes four channels at a time, for each of them.
 _PER_WINDOW, _PER_TAP = 16, 2.75
+_DIFFERENCES = 256  # of an int8 to a higher one
 _MAX_INT16_TAPS = 256  # int8 whose sum fits int16
 
 
@@ -181,6 +182,16 @@ def _in_place(step: Step) -> Step:
     return replace(step, lead=0)
 
 
+def _softmax(step: Step) -> Step:
+    """One whose exponentials are a table."""
+    p: Mapping[str, Any] = step.parameters
+    if not isinstance(p["exponentials"], np.ndarray):
+        return step
+    table = np.pad(p["exponentials"], (0, _DIFFERENCES - len(p["exponentials"])))
+    parameters = {"rows": p["rows"], "depth": p["depth"], "exponentials": table}
+    return replace(step, kernel="dsp_softmax", parameters=parameters)
+
+
 _FIT: dict[str, Callable[[Step], Step]] = {
     "add": lambda step: add(_in_place(step)),
     "average_pool": _pool,
@@ -195,7 +206,7 @@ _FIT: dict[str, Callable[[Step], Step]] = {
     "mean": _mean,
     "minimum": _in_place,
     "mul": lambda step: mul(_in_place(step)),
-    "softmax": _in_place,
+    "softmax": lambda step: _softmax(_in_place(step)),
     "squared_difference": _in_place,
 }
 
