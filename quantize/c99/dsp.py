@@ -171,7 +171,9 @@ def _pool(step: Step) -> Step:
 
 def _mean(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
-    return step if p["inner"] < _BLOCK or p["middle"] > 1 else replace(step, kernel="dsp_mean")
+    if p["inner"] < _BLOCK or p["middle"] > 1 or not is_exact(step):
+        return step
+    return replace(step, kernel="dsp_mean")
 
 
 def _in_place(step: Step) -> Step:

@@ -1,7 +1,5 @@
 #include "nrv_dsp_mean.h"
 
-#include "fixed.h"
-#include "nrv_clamp.h"
 #include "nrv_dsp.h"
 
 enum { BLOCK = 4, INT16_TAPS = 256 /* int8 whose sum fits int16 */ };
@@ -26,6 +24,7 @@ static void sum_four(const nrv_mean_t *p, const int8_t *tap, int32_t sums[BLOCK]
 
 void nrv_dsp_mean(const nrv_mean_t *p, const int8_t *input, int8_t *output)
 {
+    const int32_t shift = -1 - p->shift + 256 * (2 * p->output_zero + 1);
     for (int32_t outer = 0; outer < p->outer; outer++) {
         for (int32_t inner = 0; inner < p->inner; inner += BLOCK) {
             /* The last four overlap those before where they do not divide. */
@@ -33,8 +32,7 @@ void nrv_dsp_mean(const nrv_mean_t *p, const int8_t *input, int8_t *output)
             int32_t sums[BLOCK] = {p->offset, p->offset, p->offset, p->offset};
             sum_four(p, input + at, sums);
             for (int32_t i = 0; i < BLOCK; i++) {
-                const int32_t value = nrv_requantize(sums[i], p->multiplier, p->shift) + p->output_zero;
-                output[at + i] = nrv_clamp8(value, INT8_MIN, INT8_MAX);
+                output[at + i] = nrv_dsp_requantize(sums[i], p->multiplier, shift, 0);
             }
         }
         input += p->count * p->inner;

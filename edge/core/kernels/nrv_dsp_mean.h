@@ -1,4 +1,7 @@
-/* int8 MEAN for processors with Arm's DSP extension, over axes with at least four values within (inner >= 4). */
+/*
+ * int8 MEAN for processors with Arm's DSP extension, over axes with at least four values within (inner >= 4). The shift
+ * is 1 to 23 to the right, sums stay below 2^30.
+ */
 #ifndef NRV_DSP_MEAN_H
 #define NRV_DSP_MEAN_H
 
