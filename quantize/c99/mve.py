@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from quantize.c99 import dsp
 from quantize.c99.fusion import fused, widened
-from quantize.c99.mve_planes import COLUMNS, LANES, choose_planes, groups_of, planes_lead
+from quantize.c99.mve_planes import COLUMNS, LANES, choose_planes, groups_of, planes_lead, reached
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 
@@ -74,18 +74,23 @@ def _are_neighbours(window: Mapping[str, int], in_c: int) -> bool:
     return row_is_whole and (window["kernel_h"] == 1 or rows_adjoin)
 
 
-def _span(window: Mapping[str, int], in_c: int, read: int) -> tuple[int, int]:
-    """Return how many blocks of windows are copied together at a border, and to how many bytes.
+def _span(window: Mapping[str, int], in_c: int, in_place: bool, read: int) -> tuple[int, int]:
+    """Return how many blocks of windows are copied together at a border, and the scratch of a convolution.
 
-    `read`: bytes of a window, filled up. It is worth while where windows overlap, in one row of taps.
+    `read`: bytes of a window, filled up. In place it is worth while where windows overlap in one row of taps.
     """
     step = window["stride_w"] * in_c
-    if window["kernel_h"] > 1 or step > read:
-        return 0, 0
-    border = max(window["inside_left"], window["out_w"] - window["inside_right"])
-    room = max(COLUMNS * read, _SPAN_BYTES) - read
-    blocks = max(min(-(-border // COLUMNS), (room // step + 1) // COLUMNS), 1)
-    return blocks, (blocks * COLUMNS - 1) * step + read
+    copies = COLUMNS * (read + LANES)
+    if in_place and window["kernel_h"] == 1 and step <= read:
+        border = max(window["inside_left"], window["out_w"] - window["inside_right"])
+        room = max(COLUMNS * read, _SPAN_BYTES) - read
+        blocks = max(min(-(-border // COLUMNS), (room // step + 1) // COLUMNS), 1)
+        return blocks, max(copies, (blocks * COLUMNS - 1) * step + read)
+    _, width = reached(window, 1, COLUMNS)
+    bytes_reached = window["kernel_h"] * width * in_c + LANES - 1
+    if in_place or bytes_reached > _SPAN_BYTES or window["out_w"] < COLUMNS:
+        return 0, copies
+    return 1, copies + bytes_reached
 
 
 def _conv2d(step: Step, pool: int = 1) -> Step:
@@ -101,7 +106,7 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
         window = {**window, "batches": 1, "in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
         window |= {"inside_bottom": 1, "inside_right": pixels}
     in_place = _are_neighbours(window, in_c)
-    span, scratch = _span(window, in_c, groups_of(taps) * LANES) if in_place else (0, 0)
+    span, scratch = _span(window, in_c, in_place, groups_of(taps) * LANES)
     lead = lead_of_blocks(window, in_c, units / pool, COLUMNS)
     if in_place:
         # Windows are read again for each unit, when outputs of their block are already written.
@@ -117,7 +122,7 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
             "readable": in_c * prod(window[n] for n in ("batches", "in_h", "in_w")),
             "matrix": _matrix(weights.reshape(units, -1), parameters, pool),
         },
-        scratch=max(scratch, COLUMNS * groups_of(taps) * LANES),
+        scratch=scratch,
         lead=lead,
     )
 

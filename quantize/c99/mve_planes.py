@@ -11,7 +11,8 @@ COLUMNS = 4  # windows that are multiplied at once
 _WINDOWS = 128  # of a rectangle, at the most
 _MAX_BYTES = 4096  # of planes, as far as a rectangle of four windows does not need more
 _MAX_PLANE = 8191  # bytes
-_MAX_GROUPS = 2
+_FEW_GROUPS = 2  # whose loop is unrolled
+_MAX_GROUPS = 16
 
 
 def groups_of(taps: int) -> int:
@@ -34,7 +35,8 @@ class Planes:
         """Estimate what an image takes."""
         blocks = -(-self.rows * self.columns // COLUMNS)
         copying = self.plane * (4 * -(-channels // 8) + 9)
-        multiplying = units * (15 + blocks * (27 + 8 * (self.groups - 1)))
+        block = 27 + 8 * (self.groups - 1) if self.groups <= _FEW_GROUPS else 33 + 10 * self.groups
+        multiplying = units * (15 + blocks * block)
         rectangles = -(-window["out_h"] // self.rows) * -(-window["out_w"] // self.columns)
         return rectangles * (copying + multiplying + 30 * blocks)
 
@@ -44,7 +46,7 @@ class Planes:
         return blocks * 8 * COLUMNS + channels * self.plane + self.groups * LANES
 
 
-def _reached(window: Mapping[str, int], rows: int, columns: int) -> tuple[int, int]:
+def reached(window: Mapping[str, int], rows: int, columns: int) -> tuple[int, int]:
     """Return rows and columns of input that so many windows span."""
     height, width = (
         (count - 1) * window[f"stride_{a}"] + (window[f"kernel_{a}"] - 1) * window[f"dilation_{a}"] + 1
@@ -55,10 +57,10 @@ def _reached(window: Mapping[str, int], rows: int, columns: int) -> tuple[int, i
 
 def _possible(window: Mapping[str, int], channels: int) -> Iterator[Planes]:
     """Yield planes by rows and by columns."""
-    reach_y, reach_x = (n - 1 for n in _reached(window, 1, 1))
+    reach_y, reach_x = (n - 1 for n in reached(window, 1, 1))
     for rows in range(1, min(window["out_h"], _WINDOWS) + 1):
         for columns in range(1, min(window["out_w"], _WINDOWS // rows) + 1):
-            height, width = _reached(window, rows, columns)
+            height, width = reached(window, rows, columns)
             plane = height * width
             if plane > _MAX_PLANE or (plane * channels > _MAX_BYTES and rows * columns > COLUMNS):
                 continue
@@ -100,7 +102,7 @@ def smaller_planes(parameters: Mapping[str, Any], window: Mapping[str, int]) -> 
     Weights stay as they are: the steps in a plane are the same.
     """
     rows, columns = min(parameters["rows"], window["out_h"]), min(parameters["columns"], window["out_w"])
-    height, width = _reached(window, rows, columns)
+    height, width = reached(window, rows, columns)
     step_y, step_x = parameters["step_y"], parameters["step_x"]
     plane = (height - 1) * step_y + (width - 1) * step_x + 1
     planes = Planes(rows, columns, step_y, step_x, plane, parameters["groups"])

@@ -90,24 +90,26 @@ def _part(step: Step, axis: str, start: int, stop: int, alone: bool) -> tuple[St
     start, stop = (n * (_pooled(step) if axis == "w" else 1) for n in (start, stop))
     low, high = _AXES[axis]
     count, first = stop - start, start * window[f"stride_{axis}"] - window[f"pad_{low}"]
+    furthest = (window[f"inside_{high}"] - count) * window[f"stride_{axis}"] - window[f"pad_{low}"]
     inside = [min(max(window[f"inside_{end}"] - start, 0), count) for end in (low, high)]
     window.update(zip((f"inside_{low}", f"inside_{high}"), inside, strict=True))
     window[f"out_{axis}"] = count
     window[f"pad_{low}"] = -first
-    offset = 0
+    offset = beyond = 0
     if alone:
         window[f"in_{axis}"] = count * window[f"stride_{axis}"]
         window[f"pad_{low}"] = 0
     elif inside == [0, count]:
         channels: Any = step.parameters["channels" if step.kernel in _POOLS else "in_c"]
-        offset = first * channels * (window["in_w"] if axis == "h" else 1)
+        line = channels * (window["in_w"] if axis == "h" else 1)
+        offset, beyond = first * line, furthest * line
         window[f"pad_{low}"] = 0
     parameters: dict[str, Any] = {**step.parameters, "window": window}
     scratch = step.scratch
     if step.kernel == "mve_depthwise":
         parameters, scratch = smaller_planes(parameters, window)
     elif step.kernel == "mve_conv2d":
-        parameters["readable"] -= offset
+        parameters["readable"] -= beyond  # of the last stripe, so that they are the same
     return replace(step, parameters=parameters, scratch=scratch, lead=None), offset
 
 

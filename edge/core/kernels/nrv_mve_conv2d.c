@@ -36,62 +36,138 @@ static inline int32_t offset_of(const nrv_mve_conv2d_t *p, const nrv_mve_place_t
     return ((at->y * w->stride_h - w->pad_top) * w->in_w + at->x * w->stride_w - w->pad_left) * p->in_c;
 }
 
-/* The window at (y, x) with its border filled. */
+/* Copies the rows of what so many windows reach, from (y, x) on, with the border filled. */
+static void copy_reached(const nrv_mve_conv2d_t *p, const nrv_mve_place_t *at, int32_t windows, int8_t *to)
+{
+    const nrv_window_t *w = &p->window;
+    const int32_t top = at->y * w->stride_h - w->pad_top;
+    const int32_t left = at->x * w->stride_w - w->pad_left;
+    const int32_t width = (windows - 1) * w->stride_w + (w->kernel_w - 1) * w->dilation_w + 1;
+    const int32_t first_row = nrv_first_tap(top, w->dilation_h);
+    const int32_t rows = nrv_min(w->kernel_h, nrv_first_tap(top - w->in_h, w->dilation_h)) - first_row;
+    const int32_t first = left < 0 ? -left : 0;
+    const int32_t columns = nrv_min(width, w->in_w - left) - first;
+    if (rows < w->kernel_h || columns < width) {
+        nrv_mve_fill(to, w->kernel_h * width * p->in_c, w->input_zero);
+    }
+    if (rows > 0 && columns > 0) {
+        const int32_t row_step = w->dilation_h * w->in_w * p->in_c;
+        const int8_t *const from = at->input + offset_of(p, at) + first_row * row_step + first * p->in_c;
+        to += (first_row * width + first) * p->in_c;
+        nrv_mve_copy_rows(to, width * p->in_c, from, row_step, columns * p->in_c, rows);
+    }
+}
+
+/* The window at (y, x), tap by tap, with its border filled. */
 static void copy_window(const nrv_mve_conv2d_t *p, const nrv_mve_place_t *at, int8_t *to)
 {
     const nrv_window_t *w = &p->window;
-    const int32_t row = w->kernel_w * p->in_c;
-    const int32_t row_step = w->dilation_h * w->in_w * p->in_c;
-    const int32_t tap_step = w->dilation_w * p->in_c;
-    const int8_t *from = at->input + offset_of(p, at);
-    int32_t rows = w->kernel_h;
-    int32_t taps = w->kernel_w;
-    if (!is_inside(w, at)) {
-        const int32_t top = at->y * w->stride_h - w->pad_top;
-        const int32_t left = at->x * w->stride_w - w->pad_left;
-        const int32_t first_row = nrv_first_tap(top, w->dilation_h);
-        const int32_t first = nrv_first_tap(left, w->dilation_w);
-        rows = nrv_min(rows, nrv_first_tap(top - w->in_h, w->dilation_h)) - first_row;
-        taps = nrv_min(taps, nrv_first_tap(left - w->in_w, w->dilation_w)) - first;
-        nrv_mve_fill(to, w->kernel_h * row, w->input_zero);
-        if (rows <= 0 || taps <= 0) {
-            return;
+    const int32_t left = at->x * w->stride_w - w->pad_left;
+    const int32_t first = nrv_first_tap(left, w->dilation_w);
+    const int32_t taps = nrv_min(w->kernel_w, nrv_first_tap(left - w->in_w, w->dilation_w)) - first;
+    int32_t y = at->y * w->stride_h - w->pad_top;
+    nrv_mve_fill(to, w->kernel_h * w->kernel_w * p->in_c, w->input_zero);
+    to += first * p->in_c;
+    for (int32_t row = w->kernel_h; row > 0; row--, y += w->dilation_h, to += w->kernel_w * p->in_c) {
+        if (y >= 0 && y < w->in_h && taps > 0) {
+            const int8_t *const from = at->input + (y * w->in_w + left + first * w->dilation_w) * p->in_c;
+            nrv_mve_copy_rows(to, p->in_c, from, w->dilation_w * p->in_c, p->in_c, taps);
         }
-        to += first_row * row + first * p->in_c;
-        from += first_row * row_step + first * tap_step;
     }
-    if (w->dilation_w == 1 || taps == 1) {
-        nrv_mve_copy_rows(to, row, from, row_step, taps * p->in_c, rows);
-        return;
+}
+
+/*
+ * Four windows, each `step` bytes beyond the one before it: so many rows of so many bytes, a row's last vector whole.
+ * A function of its own, for it needs nearly every register.
+ */
+static __attribute__((noinline)) void copy_rows_of_four(const int8_t *from, int32_t step, int32_t row_step, int32_t row, int32_t rows,
+                                     int8_t *to, int32_t pitch)
+{
+    const int32_t vectors = (row + NRV_MVE_LANES - 1) / NRV_MVE_LANES;
+#ifdef NRV_MVE_ASM
+    const int8_t *f1 = from + step;
+    const int8_t *f2 = f1 + step;
+    const int8_t *f3 = f2 + step;
+    int8_t *t1 = to + pitch;
+    int8_t *t2 = t1 + pitch;
+    int8_t *t3 = t2 + pitch;
+    const int32_t on = row_step - vectors * NRV_MVE_LANES;
+    const int32_t back = row - vectors * NRV_MVE_LANES;
+    __asm__ volatile(
+        "1:\n\t"
+        "dls lr, %[vectors]\n"
+        "2:\n\t"
+        "vldrb.8 q0, [%[f0]], #16\n\t"
+        "vldrb.8 q1, [%[f1]], #16\n\t"
+        "vldrb.8 q2, [%[f2]], #16\n\t"
+        "vldrb.8 q3, [%[f3]], #16\n\t"
+        "vstrb.8 q0, [%[t0]], #16\n\t"
+        "vstrb.8 q1, [%[t1]], #16\n\t"
+        "vstrb.8 q2, [%[t2]], #16\n\t"
+        "vstrb.8 q3, [%[t3]], #16\n\t"
+        "le lr, 2b\n\t"
+        "add %[f0], %[f0], %[on]\n\t"
+        "add %[f1], %[f1], %[on]\n\t"
+        "add %[f2], %[f2], %[on]\n\t"
+        "add %[f3], %[f3], %[on]\n\t"
+        "add %[t0], %[t0], %[back]\n\t"
+        "add %[t1], %[t1], %[back]\n\t"
+        "add %[t2], %[t2], %[back]\n\t"
+        "add %[t3], %[t3], %[back]\n\t"
+        "subs %[rows], %[rows], #1\n\t"
+        "bne 1b\n\t"
+        : [f0] "+r"(from), [f1] "+r"(f1), [f2] "+r"(f2), [f3] "+r"(f3), [t0] "+r"(to), [t1] "+r"(t1), [t2] "+r"(t2),
+          [t3] "+r"(t3), [rows] "+r"(rows)
+        : [vectors] "r"(vectors), [on] "r"(on), [back] "r"(back)
+        : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
+#else
+    for (; rows > 0; rows--, from += row_step, to += row) {
+        for (int32_t i = 0; i < NRV_MVE_COLUMNS; i++) {
+            memcpy(to + i * pitch, from + i * step, (size_t)(vectors * NRV_MVE_LANES));
+        }
     }
-    for (; rows > 0; rows--, to += row, from += row_step) {
-        nrv_mve_copy_rows(to, p->in_c, from, tap_step, p->in_c, taps);
+#endif
+}
+
+/*
+ * Copies the next four windows, or returns 0 where they lie in different rows, or where whole vectors of their rows are
+ * not in the input and there is no room for a copy of that with the border.
+ */
+static int32_t copy_four(const nrv_mve_conv2d_t *p, const nrv_mve_place_t *at, const int8_t *end, int8_t *to,
+                         int32_t pitch)
+{
+    const nrv_window_t *w = &p->window;
+    const int32_t is_row = w->dilation_w == 1; /* else each tap is a row, of a kernel that has one */
+    const int32_t rows = is_row ? w->kernel_h : w->kernel_w;
+    const int32_t row = (is_row ? w->kernel_w : 1) * p->in_c;
+    const int32_t step = w->stride_w * p->in_c;
+    const int8_t *from = at->input + offset_of(p, at);
+    int32_t row_step = (is_row ? w->dilation_h * w->in_w : w->dilation_w) * p->in_c;
+    if (at->x + NRV_MVE_COLUMNS > w->out_w || (!is_row && w->kernel_h > 1)) {
+        return 0;
     }
+    if (!is_inside(w, at) || at->x + NRV_MVE_COLUMNS > w->inside_right ||
+        (rows - 1) * row_step + (NRV_MVE_COLUMNS - 1) * step + row + NRV_MVE_LANES - 1 > end - from) {
+        if (p->span == 0) {
+            return 0;
+        }
+        from = to + NRV_MVE_COLUMNS * pitch;
+        row_step = is_row ? (NRV_MVE_COLUMNS - 1) * step + row : row_step;
+        copy_reached(p, at, NRV_MVE_COLUMNS, to + NRV_MVE_COLUMNS * pitch);
+    }
+    copy_rows_of_four(from, step, row_step, row, rows, to, pitch);
+    return 1;
 }
 
 /* How many blocks of windows from here on lie in one row, inside, and are followed by what vectors read beyond them. */
 static inline int32_t blocks_inside(const nrv_mve_conv2d_t *p, const nrv_mve_place_t *at, const int8_t *end)
 {
     const nrv_window_t *w = &p->window;
-    const int32_t room = (int32_t)(end - at->input) - offset_of(p, at) - p->matrix.groups * NRV_MVE_LANES;
-    if (!p->in_place || !is_inside(w, at) || room < 0) {
+    if (!p->in_place || !is_inside(w, at)) {
         return 0;
     }
-    return nrv_min(w->inside_right - at->x, room / (w->stride_w * p->in_c) + 1) / NRV_MVE_COLUMNS;
-}
-
-/* Copies what so many windows of a row reach, with its border: rows of one tap's height. */
-static void copy_span(const nrv_mve_conv2d_t *p, const nrv_mve_place_t *at, int32_t windows, int8_t *to)
-{
-    const nrv_window_t *w = &p->window;
-    const int32_t left = at->x * w->stride_w - w->pad_left;
-    const int32_t width = (windows - 1) * w->stride_w + w->kernel_w;
-    const int32_t first = left < 0 ? nrv_min(-left, width) : 0;
-    const int32_t last = nrv_min(width, w->in_w - left);
-    if (first > 0 || last < width) {
-        nrv_mve_fill(to, width * p->in_c, w->input_zero);
-    }
-    nrv_mve_copy(to + first * p->in_c, (last - first) * p->in_c, at->input + offset_of(p, at) + first * p->in_c);
+    const int32_t room = (int32_t)(end - at->input) - offset_of(p, at) - p->matrix.groups * NRV_MVE_LANES;
+    return room < 0 ? 0 : nrv_min(w->inside_right - at->x, room / (w->stride_w * p->in_c) + 1) / NRV_MVE_COLUMNS;
 }
 
 void nrv_mve_conv2d(const nrv_mve_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch)
@@ -101,17 +177,19 @@ void nrv_mve_conv2d(const nrv_mve_conv2d_t *p, const int8_t *input, int8_t *outp
     const int32_t image = w->in_h * w->in_w * p->in_c;
     const int32_t step = w->stride_w * p->in_c;
     const int32_t bytes = m->groups * NRV_MVE_LANES;
+    const int32_t pitch = bytes + NRV_MVE_LANES; /* of copied windows, whose last row may be followed by others' values */
     const int8_t *const end = input + p->readable;
     nrv_mve_place_t at = {input, 0, 0};
+    nrv_mve_four_t four;
+    nrv_mve_place(m, NRV_MVE_COLUMNS, &four);
     for (int32_t left = w->batches * w->out_h * w->out_w; left > 0;) {
         const int32_t row = (w->out_w - at.x) / NRV_MVE_COLUMNS; /* blocks, as far as they are whole */
-        nrv_mve_four_t four = {{0, 0, 0, 0}, NRV_MVE_COLUMNS};
         int32_t blocks = blocks_inside(p, &at, end);
-        if (blocks > 0 || (row > 0 && p->span > 0)) {
+        if (blocks > 0 || (p->in_place && row > 0 && p->span > 0)) {
             const int8_t *from = at.input + offset_of(p, &at);
             if (blocks == 0) {
                 blocks = nrv_min(row, p->span);
-                copy_span(p, &at, blocks * NRV_MVE_COLUMNS, scratch);
+                copy_reached(p, &at, blocks * NRV_MVE_COLUMNS, scratch);
                 from = scratch;
             }
             for (int32_t i = 0; i < NRV_MVE_COLUMNS; i++) {
@@ -119,21 +197,29 @@ void nrv_mve_conv2d(const nrv_mve_conv2d_t *p, const int8_t *input, int8_t *outp
             }
             advance(w, image, &at, blocks * NRV_MVE_COLUMNS);
         } else {
-            /* A block that begins in one row and ends in another, or whose windows have to be put together. */
             blocks = 1;
-            four.count = nrv_min(left, NRV_MVE_COLUMNS);
-            for (int32_t i = 0; i < four.count; i++) {
-                const int32_t offset = offset_of(p, &at);
-                four.column[i] = scratch + i * bytes;
-                if (p->in_place && is_inside(w, &at) && offset + bytes <= (int32_t)(end - at.input)) {
-                    four.column[i] = at.input + offset;
+            if (left < NRV_MVE_COLUMNS) {
+                nrv_mve_place(m, left, &four);
+            }
+            const int32_t are_copied =
+                !p->in_place && left >= NRV_MVE_COLUMNS && copy_four(p, &at, end, scratch, pitch);
+            for (int32_t i = 0; i < NRV_MVE_COLUMNS; i++) {
+                four.column[i] = i < four.count ? scratch + i * pitch : four.column[i % four.count];
+                if (are_copied || i >= four.count) {
+                    continue;
+                }
+                /* These begin in one row and end in another, or reach the border. */
+                if (p->in_place && is_inside(w, &at) && offset_of(p, &at) + bytes <= (int32_t)(end - at.input)) {
+                    four.column[i] = at.input + offset_of(p, &at);
+                } else if (w->dilation_w == 1) {
+                    copy_reached(p, &at, 1, scratch + i * pitch);
                 } else {
-                    copy_window(p, &at, scratch + i * bytes);
+                    copy_window(p, &at, scratch + i * pitch);
                 }
                 advance(w, image, &at, 1);
             }
-            for (int32_t i = four.count; i < NRV_MVE_COLUMNS; i++) {
-                four.column[i] = four.column[i % four.count];
+            if (are_copied) {
+                advance(w, image, &at, NRV_MVE_COLUMNS);
             }
         }
         nrv_mve_multiply(m, &four, output, blocks, NRV_MVE_COLUMNS * step);

@@ -11,14 +11,17 @@ typedef struct {
     int32_t in_place; /* 1: the taps of a window inside are neighbours, and read where they are */
     int32_t readable; /* bytes from the input's start to its end: windows of a part may be counted from further on */
     /*
-     * Blocks of four windows of a row that are copied together, border included, where they are not read in place:
-     * for kernels of one row whose taps are neighbours; else 0.
+     * Blocks of four windows of a row whose input is copied together at a border. Of windows read in place the copy is
+     * read as it is (kernels of one row); others are copied from it, one block at a time. 0: window by window.
      */
     int32_t span;
     nrv_mve_matrix_t matrix;
 } nrv_mve_conv2d_t;
 
-/* scratch: four windows, each filled up to a multiple of 16 bytes, or what the windows of a span reach, likewise. */
+/*
+ * scratch: four windows, each filled up to a multiple of 16 bytes and 16 more; then what four windows reach and 15 bytes,
+ * if they are copied from there. Or, of windows read in place, what a span reaches, the last window filled up.
+ */
 void nrv_mve_conv2d(const nrv_mve_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
 #endif

@@ -1,6 +1,6 @@
 #if defined(__GNUC__) && !defined(__clang__)
-/* The assembly needs every register: also where the rest is built for a debugger, with a frame pointer. */
-#pragma GCC optimize("O2", "omit-frame-pointer")
+/* The assembly needs every register, also in a build for a debugger with a frame pointer. What is around it is small. */
+#pragma GCC optimize("Os", "omit-frame-pointer")
 #endif
 
 #include "nrv_mve_depthwise.h"
@@ -38,25 +38,35 @@ static int32_t place_blocks(const nrv_mve_depthwise_t *p, int32_t rows, int32_t 
     return blocks;
 }
 
-/* One pixel's channels, each to the same place of its plane. */
-static inline void spread(const nrv_mve_depthwise_t *p, const int8_t *pixel, int8_t *planes)
+/* The channels of `count` neighbouring pixels, at least one, each to the same place of its plane. */
+static inline void spread(const nrv_mve_depthwise_t *p, const int8_t *pixel, int32_t count, int8_t *planes)
 {
 #ifdef NRV_MVE_ASM
     const uint16x8_t places = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)p->plane);
+    const int32_t beyond = p->in_c - (p->in_c + 7) / 8 * 8;
+    int8_t *to;
     __asm__ volatile(
-        "wlstp.16 lr, %[channels], 2f\n"
+        "0:\n\t"
+        "mov %[to], %[planes]\n\t"
+        "dlstp.16 lr, %[channels]\n"
         "1:\n\t"
         "vldrb.u16 q0, [%[pixel]], #8\n\t"
-        "vstrb.16 q0, [%[planes], %q[places]]\n\t"
-        "add %[planes], %[planes], %[step]\n\t"
-        "letp lr, 1b\n"
-        "2:\n\t"
-        : [pixel] "+r"(pixel), [planes] "+r"(planes)
-        : [channels] "r"(p->in_c), [step] "r"(8 * p->plane), [places] "w"(places)
-        : "lr", "q0", "memory");
+        "vstrb.16 q0, [%[to], %q[places]]\n\t"
+        "add %[to], %[to], %[step]\n\t"
+        "letp lr, 1b\n\t"
+        "add %[pixel], %[pixel], %[beyond]\n\t"
+        "add %[planes], %[planes], %[step_x]\n\t"
+        "subs %[count], %[count], #1\n\t"
+        "bne 0b\n\t"
+        : [pixel] "+l"(pixel), [planes] "+r"(planes), [count] "+r"(count), [to] "=&r"(to)
+        : [channels] "r"(p->in_c), [step] "r"(8 * p->plane), [beyond] "r"(beyond), [step_x] "r"(p->step_x),
+          [places] "w"(places)
+        : "lr", "q0", "cc", "memory");
 #else
-    for (int32_t c = 0; c < p->in_c; c++) {
-        planes[c * p->plane] = pixel[c];
+    for (; count > 0; count--, pixel += p->in_c, planes += p->step_x) {
+        for (int32_t c = 0; c < p->in_c; c++) {
+            planes[c * p->plane] = pixel[c];
+        }
     }
 #endif
 }
@@ -77,12 +87,9 @@ static void fill_planes(const nrv_mve_depthwise_t *p, const int8_t *input, int32
     if (first_row > 0 || first_column > 0 || last_row < height || last_column < width) {
         nrv_mve_fill(planes, p->in_c * p->plane, w->input_zero);
     }
-    for (int32_t row = first_row; row < last_row; row++) {
-        const int8_t *pixel = input + ((top + row) * w->in_w + left + first_column) * p->in_c;
-        int8_t *to = planes + row * p->step_y + first_column * p->step_x;
-        for (int32_t column = first_column; column < last_column; column++, pixel += p->in_c, to += p->step_x) {
-            spread(p, pixel, to);
-        }
+    for (int32_t row = first_row; row < last_row && first_column < last_column; row++) {
+        const int8_t *const pixel = input + ((top + row) * w->in_w + left + first_column) * p->in_c;
+        spread(p, pixel, last_column - first_column, planes + row * p->step_y + first_column * p->step_x);
     }
 }
 
@@ -144,6 +151,68 @@ static void fill_planes(const nrv_mve_depthwise_t *p, const int8_t *input, int32
           [output_step] "m"(output_step), [zero] "w"(zero), [low] "w"(low), [high] "w"(high)                           \
         : "q0", "q1", "q2", "q3", "lr", "cc", "memory")
 
+/* Of four windows, of any number of vectors, in turns: their places become sums, the rest of them is free. */
+static void multiply_many(const nrv_mve_depthwise_t *p, const uint32_t *w, const int8_t *plane,
+                          const nrv_mve_block_t *block, int32_t blocks, int8_t *output)
+{
+    const int32x4_t zero = vdupq_n_s32(p->output_zero);
+    const int32x4_t low = vdupq_n_s32(p->act_min);
+    const int32x4_t high = vdupq_n_s32(p->act_max);
+    const int32_t groups = p->groups;
+    for (int32_t unit = 0; unit < p->in_c; unit++) {
+        const uint32_t *taps = w;
+        const nrv_mve_block_t *at = block;
+        int32_t left = blocks;
+        int32_t a0, a1, a2, a3;
+        const int8_t *c0, *c1, *c2, *c3;
+        __asm__ volatile(
+            "0:\n\t"
+            "ldrd %[c0], %[c1], [%[at]], #8\n\t"
+            "ldrd %[c2], %[c3], [%[at]], #8\n\t"
+            "ldr lr, %[groups]\n\t"
+            "add %[c0], %[c0], %[plane]\n\t"
+            "add %[c1], %[c1], %[plane]\n\t"
+            "add %[c2], %[c2], %[plane]\n\t"
+            "add %[c3], %[c3], %[plane]\n\t"
+            "movs %[a0], #0\n\t"
+            "movs %[a1], #0\n\t"
+            "movs %[a2], #0\n\t"
+            "movs %[a3], #0\n\t"
+            "dls lr, lr\n"
+            "1:\n\t"
+            "vldrb.u8 q0, [%[taps]], #16\n\t"
+            "vldrb.u8 q1, [%[c0]], #16\n\t"
+            "vmladava.s8 %[a0], q0, q1\n\t"
+            "vldrb.u8 q1, [%[c1]], #16\n\t"
+            "vmladava.s8 %[a1], q0, q1\n\t"
+            "vldrb.u8 q1, [%[c2]], #16\n\t"
+            "vmladava.s8 %[a2], q0, q1\n\t"
+            "vldrb.u8 q1, [%[c3]], #16\n\t"
+            "vmladava.s8 %[a3], q0, q1\n\t"
+            "le lr, 1b\n\t"
+            "ldrd %[c0], %[c1], [%[taps]]\n\t"
+            "ldr %[c2], [%[taps], #8]\n\t"
+            "vmov q1[2], q1[0], %[a0], %[a2]\n\t"
+            "vmov q1[3], q1[1], %[a1], %[a3]\n\t"
+            "ldr %[taps], %[w]\n\t"
+            "vadd.i32 q1, q1, %[c0]\n\t"
+            "vqrdmulh.s32 q1, q1, %[c1]\n\t" HALVES_AWAY
+            "vrshl.s32 q1, %[c2]\n\t"
+            "vldrw.u32 q2, [%[at]], #16\n\t" CLAMP
+            "vstrb.32 q1, [%[output], q2]\n\t"
+            "subs %[left], %[left], #1\n\t"
+            "bne 0b\n\t"
+            : [taps] "+r"(taps), [at] "+r"(at), [left] "+r"(left), [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2),
+              [a3] "=&Te"(a3), [c0] "=&r"(c0), [c1] "=&r"(c1), [c2] "=&r"(c2), [c3] "=&r"(c3)
+            : [plane] "r"(plane), [output] "r"(output), [groups] "m"(groups), [w] "m"(w), [zero] "w"(zero),
+              [low] "w"(low), [high] "w"(high)
+            : "q0", "q1", "q2", "lr", "cc", "memory");
+        w += p->channel_multiplier * (p->groups * 4 + 3);
+        plane += p->plane;
+        output += p->channel_multiplier;
+    }
+}
+
 /* In assembly because the compiler runs out of registers. */
 static void multiply_units(const nrv_mve_depthwise_t *p, const uint32_t *w, const int8_t *plane,
                            const nrv_mve_block_t *block, int32_t blocks, int8_t *output)
@@ -157,7 +226,9 @@ static void multiply_units(const nrv_mve_depthwise_t *p, const uint32_t *w, cons
     const nrv_mve_block_t *at;
     int32_t units = p->in_c;
     int32_t a0, a1, a2, a3, bias, multiplier, shift;
-    if (p->groups == 1 && p->cut_below_zero) {
+    if (p->groups > 2) {
+        multiply_many(p, w, plane, block, blocks, output);
+    } else if (p->groups == 1 && p->cut_below_zero) {
         UNITS_LOOP("", MULTIPLY_ONE, "");
     } else if (p->groups == 1) {
         UNITS_LOOP("", MULTIPLY_ONE, HALVES_AWAY);

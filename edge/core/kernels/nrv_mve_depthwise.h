@@ -1,7 +1,7 @@
 /*
  * int8 depthwise convolution for processors with Helium, NHWC. The part of the input that a stripe (a rectangle) of
  * outputs reaches is turned into one plane a channel, border included, in which the taps of a window lie so close to
- * each other that one or two vectors hold them all.
+ * each other that a few vectors hold them all, mostly one or two.
  */
 #ifndef NRV_MVE_DEPTHWISE_H
 #define NRV_MVE_DEPTHWISE_H
@@ -17,7 +17,7 @@ typedef struct {
     int32_t rows, columns;      /* outputs of a stripe */
     int32_t step_y, step_x;     /* in a plane, from one input row and column to the next; one of them is 1 */
     int32_t plane;              /* bytes, below 8192 */
-    int32_t groups;             /* of sixteen neighbours in a plane that a window reaches: 1 or 2 */
+    int32_t groups;             /* of sixteen neighbours in a plane that a window reaches */
     int32_t output_zero;
     int32_t cut_below_zero; /* as in nrv_mve_matrix_t */
     int32_t act_min;

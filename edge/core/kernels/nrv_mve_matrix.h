@@ -25,11 +25,21 @@ typedef struct {
 
 enum { NRV_MVE_COLUMNS = 4, NRV_MVE_UNROLLED = 8, NRV_MVE_SCALES = 6 /* words, of a pair of units */ };
 
-/* Four columns of groups * 16 values each, at any address, and how many of them there are; the rest repeats these. */
+/* Four columns of groups * 16 values each, at any address, and where their outputs go. */
 typedef struct {
     const int8_t *column[NRV_MVE_COLUMNS];
-    int32_t count; /* 1 to 4, a multiple of pool */
+    int32_t count; /* of columns: 1 to 4, a multiple of pool; the others repeat these */
+    uint16_t offset[2 * NRV_MVE_COLUMNS]; /* outputs of columns 0, 1 of a pair's first unit, of its second; 2, 3 */
 } nrv_mve_four_t;
+
+static inline void nrv_mve_place(const nrv_mve_matrix_t *m, int32_t count, nrv_mve_four_t *four)
+{
+    four->count = count;
+    for (int32_t i = 0; i < 2 * NRV_MVE_COLUMNS; i++) {
+        const int32_t column = (i / 4 * 2 + i % 2) % count;
+        four->offset[i] = (uint16_t)(column / m->pool * m->units + i / 2 % 2);
+    }
+}
 
 #ifdef NRV_MVE_ASM
 
@@ -76,13 +86,7 @@ static inline __attribute__((always_inline)) void nrv_mve_multiply(const nrv_mve
 {
     const int32_t pooled = m->pool - 1;
     const int32_t units = m->units;
-    /* Of the lanes' outputs: columns 0, 1 of unit a, of unit b; then columns 2, 3. */
-    uint16_t places[2 * NRV_MVE_COLUMNS];
-    for (int32_t i = 0; i < 2 * NRV_MVE_COLUMNS; i++) {
-        const int32_t column = (i / 4 * 2 + i % 2) % four->count;
-        places[i] = (uint16_t)((column >> pooled) * units + i / 2 % 2);
-    }
-    const uint16x8_t offsets = vldrhq_u16(places);
+    const uint16x8_t offsets = vldrhq_u16(four->offset);
     const int16x8_t zero = vdupq_n_s16((int16_t)m->output_zero);
     const int16x8_t low = vdupq_n_s16((int16_t)m->act_min);
     const int16x8_t high = vdupq_n_s16((int16_t)m->act_max);
@@ -107,6 +111,7 @@ static inline __attribute__((always_inline)) void nrv_mve_multiply(const nrv_mve
     register const int8_t *c3 __asm__("r9") = four->column[3];
     register int8_t *to __asm__("r11") = output;
     __asm__ volatile(
+        ".p2align 2\n\t" /* ADR counts from a whole word, also where functions begin at half ones */
         "ldr r2, %[entry]\n\t"
         "adr r0, 2f\n\t"
         "subs r0, r0, r2\n\t"

@@ -19,7 +19,7 @@
  * exp(x) as Q0.31 for four x <= 0 given as Q5.26: nrv_exp_negative() step by step. VQRDMULH is
  * nrv_doubling_high_mul(); what is rounded halves away from zero is never negative here.
  */
-static inline int32x4_t exp_negative(int32x4_t x)
+static __attribute__((noinline)) int32x4_t exp_negative(int32x4_t x)
 {
     const int32_t quarter = 1 << 24;
     const int32x4_t last = vsubq_n_s32(vandq_s32(x, vdupq_n_s32(quarter - 1)), quarter);
