@@ -1,13 +1,17 @@
 """Streaming: what a push gives is what the reference kernels give of the whole window, to the bit."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from edge.errors import InnervateError
 from edge.firmware.bench.emulator import available, run_windows
+from innervate.cli import app
+from innervate.report.compiled import render
 from quantize.c99 import emit
 from quantize.c99.kernels import find_target
 from quantize.c99.lowering import lower
@@ -93,6 +97,25 @@ def test_obstacle_is_named(anchors: Path) -> None:
     assert "48 and 56" in parts[2].why_not
     assert streamed(tflite, 48).parts[3].why_not == "it takes the whole window"
     assert "layer 4" in streamed(tflite, 48).parts[4].why_not
+
+
+def test_page_and_report(anchors: Path, tmp_path: Path) -> None:
+    tflite = (anchors / "emg_cnn.tflite").read_bytes()
+    report = emit(tflite, "net", tmp_path / "net", "cortex-m4", page=render, hop=48)
+    page = (tmp_path / "net" / "report.html").read_text("utf-8")
+    assert "From layer 4, MEAN, on all is computed anew: it takes the whole window." in page
+    told = json.loads((tmp_path / "net" / "report.json").read_text("utf-8"))
+    assert told["streaming"]["macs"] == sum(layer["macs"] for layer in told["streaming"]["layers"])
+    assert told["macs"] == 346_112  # of a window, as published with the model
+    assert report.build is None or all(check.passed for check in report.checks)
+    assert "#define NET_HOP_SIZE 384 " in (tmp_path / "net" / "net.h").read_text("utf-8")
+
+
+def test_command(anchors: Path, tmp_path: Path) -> None:
+    arguments = ["compile", str(anchors / "emg_cnn.tflite"), "--out", str(tmp_path / "net"), "--hop", "50"]
+    told = CliRunner().invoke(app, arguments).output
+    assert "A hop of 50 of 200 samples" in told
+    assert "48 and 52 would be" in " ".join(told.split())
 
 
 @pytest.mark.parametrize("hop", [0, 200, 1000])
