@@ -84,6 +84,14 @@ _SIMD_LSTM = (
     "kernels/nrv_simd_sigmoid.h",
     *_SIMD,
 )
+_SIMD_MATMUL = (
+    "kernels/nrv_matmul.h",
+    "kernels/nrv_pairs.h",
+    "kernels/nrv_simd_short.h",
+    *_SIMD_BYTES,
+)
+_SIMD_PAIRS = ("kernels/nrv_pairs.h", "kernels/nrv_simd_pairs.h", *_SIMD_BYTES)
+_SIMD_SOFTMAX = ("kernels/nrv_softmax.h", "kernels/nrv_softmax_parts.h", *_SIMD_PAIRS)
 _SIMD_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", *_SIMD_BYTES)
 _DSP_LSTM = (
     "kernels/nrv_dsp_lstm_steps.h",
@@ -100,10 +108,10 @@ _DSP_PRODUCT = (
     "kernels/nrv_pairs.h",
     *_DSP_MATRIX,
 )
+_DSP_SOFTMAX = ("kernels/nrv_softmax_parts.h", "fixed.h", *_DSP)
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
 _DSP_POOL = ("kernels/nrv_dsp_pool.h", "kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP_CLAMP)
 
-_DSP_SOFTMAX = ("kernels/nrv_softmax_parts.h", "fixed.h", *_DSP)
 
 def _kernel(function: str, source: str, needs: tuple[str, ...], structure: str = "") -> Kernel:
     files = (f"kernels/nrv_{source}.h", f"kernels/nrv_{source}.c", *needs)
@@ -157,10 +165,10 @@ DSP = Family(
         ),
         "dsp_matmul": _kernel("dsp_matmul", "dsp_matmul", _DSP_MATMUL, "nrv_matmul_t"),
         "dsp_product": _kernel("dsp_product", "dsp_product", _DSP_PRODUCT),
+        "dsp_softmax": _kernel("dsp_softmax", "dsp_softmax", _DSP_SOFTMAX),
         "dsp_max_pool": _kernel("dsp_max_pool", "dsp_max_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_mean": _kernel("dsp_mean", "dsp_mean", ("kernels/nrv_mean.h", *_DSP), "nrv_mean_t"),
         "dsp_planes": _kernel("dsp_planes", "dsp_planes", _DSP_CLAMP),
-        "dsp_softmax": _kernel("dsp_softmax", "dsp_softmax", _DSP_SOFTMAX),
         "dsp_depthwise": _kernel("dsp_depthwise", "dsp_depthwise", ("kernels/nrv_window.h", *_DSP)),
     },
     dsp.fit,
@@ -200,10 +208,14 @@ SIMD = Family(
         **GENERIC.kernels,
         "simd_conv2d": _kernel("simd_conv2d", "simd_conv2d", ("kernels/nrv_window.h", *_SIMD_MATRIX)),
         "simd_dense": _kernel("simd_dense", "simd_dense", ("kernels/nrv_scale.h", *_SIMD_MATRIX)),
+        "simd_add8": _kernel("simd_add8", "simd_add8", ("kernels/nrv_add.h", *_SIMD_PAIRS), "nrv_add_t"),
         "simd_average_pool": _kernel("simd_average_pool", "simd_pool", _SIMD_POOL, "nrv_pool_t"),
         "simd_lstm": _kernel("simd_lstm", "simd_lstm", _SIMD_LSTM),
+        "simd_matmul": _kernel("simd_matmul", "simd_matmul", _SIMD_MATMUL, "nrv_matmul_t"),
         "simd_max_pool": _kernel("simd_max_pool", "simd_pool", _SIMD_POOL, "nrv_pool_t"),
         "simd_mean": _kernel("simd_mean", "simd_mean", ("kernels/nrv_mean.h", *_SIMD_BYTES), "nrv_mean_t"),
+        "simd_mul8": _kernel("simd_mul8", "simd_mul8", ("kernels/nrv_mul.h", *_SIMD_PAIRS), "nrv_mul_t"),
+        "simd_softmax": _kernel("simd_softmax", "simd_softmax", _SIMD_SOFTMAX, "nrv_softmax_t"),
         "simd_depthwise": _kernel(
             "simd_depthwise", "simd_depthwise", ("kernels/nrv_window.h", *_SIMD_COLUMNS)
         ),

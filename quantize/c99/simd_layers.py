@@ -15,6 +15,7 @@ from quantize.c99.simd_lstm import fit_lstm
 _COLUMNS = 64  # channels at once
 _TAPS = 4
 _MIN_NEIGHBOURS = 4  # fewer are faster one by one
+_MAX_PROBABILITIES = 511  # whose shift is at most 31
 _INT8_MIN = -128
 
 
@@ -85,26 +86,56 @@ def _pool(step: Step) -> Step:
     return replace(step, kernel=f"simd_{step.kernel}")
 
 
+def _requantizes(step: Step) -> bool:
+    """Whether nrv_simd_requantize() is equal to the reference for sums that have one shift."""
+    shift: Any = step.parameters["shift"]
+    assert step.accumulator_bound is not None
+    return step.accumulator_bound + ((1 << max(0, -shift)) >> 1) < 1 << 31
+
+
 def _mean(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
-    assert step.accumulator_bound is not None
-    half = (1 << max(0, -p["shift"])) >> 1
-    fits = p["inner"] >= _MIN_NEIGHBOURS and step.accumulator_bound + half < 1 << 31
+    fits = p["inner"] >= _MIN_NEIGHBOURS and _requantizes(step)
     return replace(step, kernel="simd_mean") if fits else step
 
 
 def _softmax(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
     exponentials = tables.exponentials(Multiplier(p["multiplier"], p["shift"]), p["diff_min"])
-    return replace(step, parameters={**p, "exponentials": exponentials})
+    padded = np.pad(exponentials, (0, 256 - len(exponentials)))
+    filled = replace(step, parameters={**p, "exponentials": padded})
+    if p["depth"] > _MAX_PROBABILITIES:
+        return filled
+    words = -(-p["depth"] // simd.LANES) * simd.LANES
+    return replace(filled, kernel="simd_softmax", takes_scratch=True, scratch=4 * words)
+
+
+def _pairwise(step: Step) -> Step:
+    pairs: Any = step.parameters["pairs"]
+    fits = pairs["extent"][3] >= _MIN_NEIGHBOURS
+    return replace(step, kernel=f"simd_{step.kernel}8") if fits else step
+
+
+def _matmul(step: Step) -> Step:
+    p: Mapping[str, Any] = step.parameters
+    if not _requantizes(step):
+        return step
+    columns = -(-p["columns"] // simd.LANES) * simd.LANES
+    pairs = -(-p["depth"] // 2)
+    return replace(
+        step, kernel="simd_matmul", takes_scratch=True, scratch=4 * pairs * (p["rows"] + columns + 1) + 64
+    )
 
 
 _FIT: dict[str, Callable[[Step], Step]] = {
+    "add": _pairwise,
     "average_pool": _pool,
     "depthwise": _depthwise,
     "lstm": fit_lstm,
+    "matmul": _matmul,
     "max_pool": _pool,
     "mean": _mean,
+    "mul": _pairwise,
     "softmax": _softmax,
 }
 

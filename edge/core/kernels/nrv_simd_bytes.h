@@ -1,4 +1,4 @@
-/* Sixteen int8 as the sixteen int32 of nrv_simd.h, and their sums divided. */
+/* Sixteen int8 as the sixteen int32 of nrv_simd.h, their products and means. */
 #ifndef NRV_SIMD_BYTES_H
 #define NRV_SIMD_BYTES_H
 
@@ -35,6 +35,11 @@ static inline nrv_simd_t nrv_simd_all(int32_t x)
     return _mm512_set1_epi32(x);
 }
 
+static inline nrv_simd_t nrv_simd_mul(nrv_simd_t x, nrv_simd_t y)
+{
+    return _mm512_mullo_epi32(x, y);
+}
+
 /* sum / count, halves away from zero. */
 static inline nrv_simd_t nrv_simd_divide(nrv_simd_t sum, const nrv_simd_divisor_t *by)
 {
@@ -57,6 +62,13 @@ static inline nrv_simd_t nrv_simd_all(int32_t x)
 {
     const nrv_simd_t all = {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
     return all;
+}
+
+static inline nrv_simd_t nrv_simd_mul(nrv_simd_t x, nrv_simd_t y)
+{
+    x.a = _mm256_mullo_epi32(x.a, y.a);
+    x.b = _mm256_mullo_epi32(x.b, y.b);
+    return x;
 }
 
 static inline __m256i nrv_simd_divide_eight(__m256i sum, const nrv_simd_divisor_t *by)
@@ -91,6 +103,14 @@ static inline nrv_simd_t nrv_simd_all(int32_t x)
     return all;
 }
 
+static inline nrv_simd_t nrv_simd_mul(nrv_simd_t x, nrv_simd_t y)
+{
+    for (int32_t i = 0; i < 4; i++) {
+        x.q[i] = vmulq_s32(x.q[i], y.q[i]);
+    }
+    return x;
+}
+
 static inline nrv_simd_t nrv_simd_divide(nrv_simd_t sum, const nrv_simd_divisor_t *by)
 {
     for (int32_t i = 0; i < 4; i++) {
@@ -120,6 +140,14 @@ static inline nrv_simd_t nrv_simd_all(int32_t x)
         all.lane[i] = x;
     }
     return all;
+}
+
+static inline nrv_simd_t nrv_simd_mul(nrv_simd_t x, nrv_simd_t y)
+{
+    for (int32_t i = 0; i < NRV_SIMD_LANES; i++) {
+        x.lane[i] *= y.lane[i];
+    }
+    return x;
 }
 
 static inline nrv_simd_t nrv_simd_divide(nrv_simd_t sum, const nrv_simd_divisor_t *by)

@@ -64,7 +64,7 @@ static void sum_gates(const nrv_simd_lstm_t *p, const scales_t *scales, const wo
 
 #ifdef NRV_SIMD_SHORTS
 
-NRV_SIMD_INLINE nrv_shorts_t shorts_at(const int16_t *from)
+NRV_SHORTS_INLINE nrv_shorts_t shorts_at(const int16_t *from)
 {
     nrv_shorts_t x;
     memcpy(&x, from, sizeof x);
@@ -72,19 +72,19 @@ NRV_SIMD_INLINE nrv_shorts_t shorts_at(const int16_t *from)
 }
 
 /* a * b */
-NRV_SIMD_INLINE nrv_longs_t product(nrv_shorts_t a, nrv_shorts_t b)
+NRV_SHORTS_INLINE nrv_longs_t product(nrv_shorts_t a, nrv_shorts_t b)
 {
     return __builtin_convertvector(a, nrv_longs_t) * __builtin_convertvector(b, nrv_longs_t);
 }
 
 /* nrv_rounded_shift() of what fits 16 bits then. */
-NRV_SIMD_INLINE nrv_longs_t rounded(nrv_longs_t x, int32_t places)
+NRV_SHORTS_INLINE nrv_longs_t rounded(nrv_longs_t x, int32_t places)
 {
     const nrv_longs_t zero = {0};
     return (x + (x >> 31) + ((zero + 1) << (places - 1))) >> places;
 }
 
-NRV_SIMD_INLINE nrv_shorts_t saturated(nrv_longs_t x)
+NRV_SHORTS_INLINE nrv_shorts_t saturated(nrv_longs_t x)
 {
     const nrv_longs_t above = x > INT16_MAX;
     const nrv_longs_t below = x < INT16_MIN;

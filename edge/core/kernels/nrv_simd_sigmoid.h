@@ -20,16 +20,16 @@ typedef int16_t nrv_shorts_t __attribute__((vector_size(16)));
 typedef int32_t nrv_longs_t __attribute__((vector_size(32)));
 #endif
 
-#define NRV_SIMD_INLINE static inline __attribute__((always_inline))
+#define NRV_SHORTS_INLINE static inline __attribute__((always_inline))
 
-NRV_SIMD_INLINE nrv_shorts_t nrv_shorts(int32_t x)
+NRV_SHORTS_INLINE nrv_shorts_t nrv_shorts(int32_t x)
 {
     const nrv_shorts_t zero = {0};
     return zero + (int16_t)x;
 }
 
 /* nrv_mul15() */
-NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_mul15(nrv_shorts_t a, nrv_shorts_t b)
+NRV_SHORTS_INLINE nrv_shorts_t nrv_shorts_mul15(nrv_shorts_t a, nrv_shorts_t b)
 {
 #if defined(__AVX512F__)
     return (nrv_shorts_t)_mm256_mulhrs_epi16((__m256i)a, (__m256i)b);
@@ -41,7 +41,7 @@ NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_mul15(nrv_shorts_t a, nrv_shorts_t b)
 }
 
 /* 2 x, saturated. */
-NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_twice(nrv_shorts_t x)
+NRV_SHORTS_INLINE nrv_shorts_t nrv_shorts_twice(nrv_shorts_t x)
 {
 #if defined(__AVX512F__)
     return (nrv_shorts_t)_mm256_adds_epi16((__m256i)x, (__m256i)x);
@@ -53,13 +53,13 @@ NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_twice(nrv_shorts_t x)
 }
 
 /* a where a lane of `where` is -1, b where it is 0. */
-NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_choose(nrv_shorts_t where, nrv_shorts_t a, nrv_shorts_t b)
+NRV_SHORTS_INLINE nrv_shorts_t nrv_shorts_choose(nrv_shorts_t where, nrv_shorts_t a, nrv_shorts_t b)
 {
     return (where & a) | (~where & b);
 }
 
 /* nrv_exp15() of a <= 0 with `bits` (1 to 7) integer bits; something else for 0. */
-NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_exp15(nrv_shorts_t a, int32_t bits)
+NRV_SHORTS_INLINE nrv_shorts_t nrv_shorts_exp15(nrv_shorts_t a, int32_t bits)
 {
     static const int16_t factors[6] = {25520, 19875, 12055, 4435, 600, 11};
     const nrv_shorts_t above = a & (int16_t)((1 << (13 - bits)) - 1); /* of the quarter's lower end */
@@ -82,13 +82,13 @@ NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_exp15(nrv_shorts_t a, int32_t bits)
 }
 
 /* nrv_newton13() */
-NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_newton13(nrv_shorts_t x, nrv_shorts_t d)
+NRV_SHORTS_INLINE nrv_shorts_t nrv_shorts_newton13(nrv_shorts_t x, nrv_shorts_t d)
 {
     return x + (nrv_shorts_mul15(x, (1 << 13) - nrv_shorts_mul15(d, x)) * 4);
 }
 
 /* 2 / (1 + exp(-|x|)) as Q2.13; 2^13 where x is 0. */
-NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_twice_sigmoid13(nrv_shorts_t x, int32_t bits)
+NRV_SHORTS_INLINE nrv_shorts_t nrv_shorts_twice_sigmoid13(nrv_shorts_t x, int32_t bits)
 {
     const nrv_shorts_t below = x < 0;
     const nrv_shorts_t a = (below & x) | -(~below & x);
@@ -101,14 +101,14 @@ NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_twice_sigmoid13(nrv_shorts_t x, int32_t 
 }
 
 /* nrv_sigmoid15(): Q3.12 to Q0.15. */
-NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_sigmoid15(nrv_shorts_t x)
+NRV_SHORTS_INLINE nrv_shorts_t nrv_shorts_sigmoid15(nrv_shorts_t x)
 {
     const nrv_shorts_t size = nrv_shorts_twice(nrv_shorts_twice_sigmoid13(x, 3));
     return nrv_shorts_choose(x < 0, INT16_MAX - size, size);
 }
 
 /* nrv_tanh15(): x with `bits` (0 to 6) integer bits to Q0.15. */
-NRV_SIMD_INLINE nrv_shorts_t nrv_shorts_tanh15(nrv_shorts_t x, int32_t bits)
+NRV_SHORTS_INLINE nrv_shorts_t nrv_shorts_tanh15(nrv_shorts_t x, int32_t bits)
 {
     const nrv_shorts_t above = nrv_shorts_twice_sigmoid13(x, bits + 1) - (1 << 13);
     const nrv_shorts_t size = nrv_shorts_twice(nrv_shorts_twice(above));
