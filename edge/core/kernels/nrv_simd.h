@@ -30,6 +30,9 @@ enum { NRV_SIMD_SUMS = NRV_SIMD_ROWS * NRV_SIMD_BLOCKS };
 /* Copies n int8 to where they are multiplied. */
 static inline void nrv_simd_copy(int8_t *to, const int8_t *from, int32_t n)
 {
+#ifdef NRV_SIMD_MASKED
+    nrv_simd_copy_masked(to, from, n);
+#else
     if (NRV_SIMD_FLIP == 0) {
         memcpy(to, from, (size_t)n);
         return;
@@ -37,12 +40,17 @@ static inline void nrv_simd_copy(int8_t *to, const int8_t *from, int32_t n)
     for (int32_t i = 0; i < n; i++) {
         to[i] = (int8_t)(from[i] ^ NRV_SIMD_FLIP);
     }
+#endif
 }
 
 /* Fills n int8 there. */
 static inline void nrv_simd_fill(int8_t *to, int32_t value, int32_t n)
 {
+#ifdef NRV_SIMD_MASKED
+    nrv_simd_fill_masked(to, value, n);
+#else
     memset(to, value ^ NRV_SIMD_FLIP, (size_t)n);
+#endif
 }
 
 #endif

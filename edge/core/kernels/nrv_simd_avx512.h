@@ -110,4 +110,35 @@ static inline void nrv_simd_put(int8_t *to, nrv_simd_t x, int32_t count, int32_t
     }
 }
 
+/* Few bytes are copied and filled more often than many: the last ones go at once. */
+#define NRV_SIMD_MASKED
+
+static inline __mmask64 nrv_simd_first(int32_t n)
+{
+    return (__mmask64)((UINT64_C(1) << n) - 1u);
+}
+
+static inline void nrv_simd_copy_masked(int8_t *to, const int8_t *from, int32_t n)
+{
+    const __m512i flip = _mm512_set1_epi8((char)NRV_SIMD_FLIP);
+    for (; n >= 64; n -= 64, to += 64, from += 64) {
+        _mm512_storeu_si512(to, _mm512_xor_si512(_mm512_loadu_si512(from), flip));
+    }
+    if (n > 0) {
+        const __mmask64 first = nrv_simd_first(n);
+        _mm512_mask_storeu_epi8(to, first, _mm512_xor_si512(_mm512_maskz_loadu_epi8(first, from), flip));
+    }
+}
+
+static inline void nrv_simd_fill_masked(int8_t *to, int32_t value, int32_t n)
+{
+    const __m512i all = _mm512_set1_epi8((char)(value ^ NRV_SIMD_FLIP));
+    for (; n >= 64; n -= 64, to += 64) {
+        _mm512_storeu_si512(to, all);
+    }
+    if (n > 0) {
+        _mm512_mask_storeu_epi8(to, nrv_simd_first(n), all);
+    }
+}
+
 #endif

@@ -2,7 +2,11 @@
 
 #include "nrv_simd_matrix.h"
 
-enum { ROWS = NRV_SIMD_ROWS /* windows multiplied at once */, BLOCKS = NRV_SIMD_BLOCKS };
+enum {
+    ROWS = NRV_SIMD_ROWS, /* windows multiplied at once */
+    BLOCKS = NRV_SIMD_BLOCKS,
+    FEW = ROWS == 8 ? 4 : 0 /* so many last windows are multiplied apart */
+};
 
 
 /* Copies what windows reach, with its border filled, so that every window reads like one inside. */
@@ -23,79 +27,94 @@ static void copy_plane(const nrv_simd_conv2d_t *p, const int8_t *input, int8_t *
     nrv_simd_fill(plane, w->input_zero, (p->plane_h - w->pad_top - rows) * width + NRV_SIMD_TAPS - 1);
 }
 
-/* The next windows: as many as are multiplied at once; missing ones repeat the last. */
-static inline void advance(const nrv_window_t *w, ptrdiff_t step, ptrdiff_t row_step, int32_t left, int32_t *x,
-                           const int8_t **row, const int8_t **windows)
+/* How far the windows of a plane are done. */
+typedef struct {
+    int32_t left;
+    int32_t x;         /* of the next window */
+    const int8_t *row; /* of the plane, where its windows' row starts */
+    int8_t *output;
+} cursor_t;
+
+/* The next windows; where fewer are left, the last one is repeated. */
+static NRV_SIMD_INLINE void advance(const nrv_simd_conv2d_t *p, cursor_t *at, int32_t count, const int8_t **windows)
 {
-    if (*x + ROWS < w->out_w) {
-        for (int32_t i = 0; i < ROWS; i++) {
-            windows[i] = *row + (*x + i) * step;
+    const nrv_window_t *w = &p->window;
+    const ptrdiff_t step = w->stride_w * p->in_c;
+    if (at->x + count < w->out_w) {
+        for (int32_t i = 0; i < count; i++) {
+            windows[i] = at->row + (at->x + i) * step;
         }
-        *x += ROWS;
-        return;
-    }
-    for (int32_t i = 0; i < ROWS; i++) {
-        windows[i] = *row + *x * step;
-        if (i + 1 < left && ++*x == w->out_w) {
-            *x = 0;
-            *row += row_step;
+        at->x += count;
+    } else {
+        for (int32_t i = 0; i < count; i++) {
+            windows[i] = at->row + at->x * step;
+            if (i + 1 < at->left && ++at->x == w->out_w) {
+                at->x = 0;
+                at->row += w->stride_h * p->plane_w * p->in_c;
+            }
         }
     }
 }
 
 /*
- * All windows of a plane with `blocks` blocks of sixteen channels from c on. Blocks and pool are known where this is
- * inlined, so that sums stay in registers until they are written.
+ * The outputs of some windows in one block of channels, of which so many are there. Apart from the sums, because its
+ * constants would take the registers that those need.
  */
-static NRV_SIMD_INLINE void convolve(const nrv_simd_conv2d_t *p, int32_t c, int32_t blocks, int32_t pool,
-                                     const int8_t *plane, int8_t *output)
+static NRV_SIMD_APART void put_windows(const nrv_simd_conv2d_t *p, const nrv_simd_t *sums, int32_t windows,
+                                       const nrv_simd_scale_t *scale, int32_t channels, int8_t *output)
 {
-    const nrv_window_t *w = &p->window;
-    const ptrdiff_t step = w->stride_w * p->in_c;
-    const ptrdiff_t row_step = w->stride_h * p->plane_w * p->in_c;
-    const int8_t *const weights = p->weights + c * p->groups * NRV_SIMD_TAPS;
-    const int32_t *const scales = p->scales + c * 4;
-    const int32_t left_c = p->out_c - c;
-    nrv_simd_scale_t scale[BLOCKS];
-    for (int32_t b = 0; b < blocks; b++) {
-        scale[b] = nrv_simd_load_scale(scales + (4 * b + 2) * NRV_SIMD_LANES, scales + (4 * b + 3) * NRV_SIMD_LANES);
-        scale[b].away = p->act_min < p->output_zero;
-    }
-    int32_t x = 0;
-    output += c;
-    for (int32_t left = w->out_h * w->out_w; left > 0; left -= ROWS) {
-        const int8_t *windows[ROWS];
-        nrv_simd_t sums[BLOCKS * ROWS];
-        advance(w, step, row_step, left, &x, &plane, windows);
-        nrv_simd_multiply(sums, blocks, ROWS, windows, p->places, p->groups, weights, scales, 4 * NRV_SIMD_LANES);
-        NRV_SIMD_UNROLLED
-        for (int32_t i = 0; i < ROWS; i += pool) {
-            if (i >= left) {
-                break;
-            }
-            NRV_SIMD_UNROLLED
-            for (int32_t b = 0; b < blocks; b++) {
-                nrv_simd_t highest = sums[b * ROWS + i];
-                for (int32_t k = 1; k < pool; k++) {
-                    highest = nrv_simd_max(highest, sums[b * ROWS + i + k]);
-                }
-                nrv_simd_put(output + b * NRV_SIMD_LANES, nrv_simd_requantize(highest, &scale[b]),
-                             nrv_min(left_c - b * NRV_SIMD_LANES, NRV_SIMD_LANES), p->output_zero, p->act_min,
-                             p->act_max);
-            }
-            output += p->out_c;
+    const nrv_simd_scale_t own = *scale;
+    const ptrdiff_t out_c = p->out_c;
+    const int32_t pool = p->pool;
+    const int32_t zero = p->output_zero;
+    const int32_t low = p->act_min;
+    const int32_t high = p->act_max;
+    for (int32_t i = 0; i < windows; i += pool, output += out_c) {
+        nrv_simd_t highest = sums[i];
+        for (int32_t k = 1; k < pool; k++) {
+            highest = nrv_simd_max(highest, sums[i + k]);
         }
+        nrv_simd_put(output, nrv_simd_requantize(highest, &own), channels, zero, low, high);
     }
 }
 
-static void convolve_blocks(const nrv_simd_conv2d_t *p, int32_t c, int32_t blocks, const int8_t *plane, int8_t *output)
+/*
+ * Windows with `blocks` blocks of sixteen channels from c on, `rows` at a time (both known where this is inlined), until
+ * at most `rest` are left.
+ */
+static NRV_SIMD_INLINE void convolve(const nrv_simd_conv2d_t *p, cursor_t *at, int32_t c, int32_t blocks, int32_t rows,
+                                     int32_t rest, const nrv_simd_scale_t *scale)
 {
-    if (p->pool == 1) {
-        convolve(p, c, blocks, 1, plane, output);
-    } else if (p->pool == 2) {
-        convolve(p, c, blocks, 2, plane, output);
-    } else {
-        convolve(p, c, blocks, 4, plane, output);
+    const int8_t *const weights = p->weights + c * p->groups * NRV_SIMD_TAPS;
+    const int32_t *const bias = p->scales + c * 4;
+    for (; at->left > rest; at->left -= rows) {
+        const int8_t *windows[ROWS];
+        nrv_simd_t sums[BLOCKS * ROWS];
+        advance(p, at, rows, windows);
+        nrv_simd_multiply(sums, blocks, rows, windows, 1, p->places, p->groups, weights, bias, 4 * NRV_SIMD_LANES);
+        for (int32_t b = 0; b < blocks; b++) {
+            const int32_t channels = nrv_min(p->out_c - c - b * NRV_SIMD_LANES, NRV_SIMD_LANES);
+            put_windows(p, sums + b * rows, nrv_min(at->left, rows), scale + b, channels,
+                        at->output + b * NRV_SIMD_LANES);
+        }
+        at->output += rows / p->pool * p->out_c;
+    }
+}
+
+/* All windows of a plane. */
+static NRV_SIMD_INLINE void convolve_blocks(const nrv_simd_conv2d_t *p, int32_t c, int32_t blocks, const int8_t *plane,
+                                            int8_t *output)
+{
+    cursor_t at = {p->window.out_h * p->window.out_w, 0, plane, output + c};
+    const int32_t *scales = p->scales + c * 4;
+    nrv_simd_scale_t scale[BLOCKS];
+    for (int32_t b = 0; b < blocks; b++, scales += 4 * NRV_SIMD_LANES) {
+        scale[b] = nrv_simd_load_scale(scales + 2 * NRV_SIMD_LANES, scales + 3 * NRV_SIMD_LANES);
+        scale[b].away = p->act_min < p->output_zero;
+    }
+    convolve(p, &at, c, blocks, ROWS, FEW, scale);
+    if (FEW > 0) {
+        convolve(p, &at, c, blocks, 4, 0, scale);
     }
 }
 

@@ -11,7 +11,7 @@ static inline void multiply(const nrv_simd_dense_t *p, int32_t unit, int32_t blo
                             const int8_t *const *row, int32_t count, int8_t *output)
 {
     nrv_simd_t sums[NRV_SIMD_SUMS];
-    nrv_simd_multiply(sums, blocks, rows, row, 0, p->groups, p->weights + unit * p->groups * NRV_SIMD_TAPS,
+    nrv_simd_multiply(sums, blocks, rows, row, 0, 0, p->groups, p->weights + unit * p->groups * NRV_SIMD_TAPS,
                       p->bias + 2 * unit, 2 * NRV_SIMD_LANES);
     for (int32_t b = 0; b < blocks; b++, unit += NRV_SIMD_LANES) {
         const int32_t end = p->units - unit < NRV_SIMD_LANES ? p->units : unit + NRV_SIMD_LANES;

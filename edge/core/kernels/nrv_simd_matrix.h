@@ -6,16 +6,13 @@
 
 #include "nrv_simd.h"
 
-/* So that numbers that are known to a caller are known to the loops here. */
+/* So that numbers known to a caller are known to the loops here; so that what is apart takes none of their registers. */
 #if defined(__GNUC__)
 #define NRV_SIMD_INLINE inline __attribute__((always_inline))
+#define NRV_SIMD_APART __attribute__((noinline))
 #else
 #define NRV_SIMD_INLINE inline
-#endif
-#if defined(__GNUC__) && !defined(__clang__)
-#define NRV_SIMD_UNROLLED _Pragma("GCC unroll 8")
-#else
-#define NRV_SIMD_UNROLLED
+#define NRV_SIMD_APART
 #endif
 
 /* Weights of a block of sixteen channels are [groups][16][4]: group by group four taps of each channel. */
@@ -24,11 +21,11 @@ enum { NRV_SIMD_GROUP_BYTES = NRV_SIMD_LANES * NRV_SIMD_TAPS };
 /*
  * sums[b * rows + i] = bias of block b + row i times block b, for numbers of blocks and rows known where this is inlined.
  * Biases of blocks are `apart` words from each other: those of int8, then those of flipped ones. Group g of a row is at
- * places[g]; without places groups follow each other.
+ * places[g], or, where they are not `scattered` (known, too), behind the one before.
  */
 static NRV_SIMD_INLINE void nrv_simd_multiply(nrv_simd_t *sums, int32_t blocks, int32_t rows, const int8_t *const *row,
-                                     const int32_t *places, int32_t groups, const int8_t *weights, const int32_t *bias,
-                                     int32_t apart)
+                                              int32_t scattered, const int32_t *places, int32_t groups,
+                                              const int8_t *weights, const int32_t *bias, int32_t apart)
 {
     const ptrdiff_t block = (ptrdiff_t)groups * NRV_SIMD_GROUP_BYTES;
     nrv_simd_t acc[NRV_SIMD_SUMS];
@@ -39,7 +36,7 @@ static NRV_SIMD_INLINE void nrv_simd_multiply(nrv_simd_t *sums, int32_t blocks, 
     }
     ptrdiff_t g = 0;
     do {
-        const ptrdiff_t at = places ? places[g] : g * NRV_SIMD_TAPS;
+        const ptrdiff_t at = scattered ? places[g] : g * NRV_SIMD_TAPS;
         nrv_simd_taps_t taps[NRV_SIMD_SUMS];
         for (int32_t b = 0; b < blocks; b++) {
             taps[b] = nrv_simd_load_taps(weights + b * block);
