@@ -137,25 +137,29 @@ static int32_t copy_four(const nrv_mve_conv2d_t *p, const nrv_mve_place_t *at, c
                          int32_t pitch)
 {
     const nrv_window_t *w = &p->window;
-    const int32_t is_row = w->dilation_w == 1; /* else each tap is a row, of a kernel that has one */
-    const int32_t rows = is_row ? w->kernel_h : w->kernel_w;
-    const int32_t row = (is_row ? w->kernel_w : 1) * p->in_c;
     const int32_t step = w->stride_w * p->in_c;
+    const int32_t reach = (NRV_MVE_COLUMNS - 1) * step + ((w->kernel_w - 1) * w->dilation_w + 1) * p->in_c;
     const int8_t *from = at->input + offset_of(p, at);
-    int32_t row_step = (is_row ? w->dilation_h * w->in_w : w->dilation_w) * p->in_c;
-    if (at->x + NRV_MVE_COLUMNS > w->out_w || (!is_row && w->kernel_h > 1)) {
+    int32_t row_step = w->dilation_h * w->in_w * p->in_c;
+    if (at->x + NRV_MVE_COLUMNS > w->out_w) {
         return 0;
     }
     if (!is_inside(w, at) || at->x + NRV_MVE_COLUMNS > w->inside_right ||
-        (rows - 1) * row_step + (NRV_MVE_COLUMNS - 1) * step + row + NRV_MVE_LANES - 1 > end - from) {
+        (w->kernel_h - 1) * row_step + reach + NRV_MVE_LANES - 1 > end - from) {
         if (p->span == 0) {
             return 0;
         }
         from = to + NRV_MVE_COLUMNS * pitch;
-        row_step = is_row ? (NRV_MVE_COLUMNS - 1) * step + row : row_step;
+        row_step = reach;
         copy_reached(p, at, NRV_MVE_COLUMNS, to + NRV_MVE_COLUMNS * pitch);
     }
-    copy_rows_of_four(from, step, row_step, row, rows, to, pitch);
+    if (w->dilation_w == 1) {
+        copy_rows_of_four(from, step, row_step, w->kernel_w * p->in_c, w->kernel_h, to, pitch);
+        return 1;
+    }
+    for (int32_t row = 0; row < w->kernel_h; row++, from += row_step, to += w->kernel_w * p->in_c) {
+        copy_rows_of_four(from, step, w->dilation_w * p->in_c, p->in_c, w->kernel_w, to, pitch);
+    }
     return 1;
 }
 
