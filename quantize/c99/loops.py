@@ -33,8 +33,9 @@ class Unit:
             return self.own(step.symbol) if step.name[0] == "b" else ""
         if step.name not in ("b", "bl", "blx", "cbz", "cbnz") or step.target is None:
             return ""
-        # Loops branch within their function; a call of it is recursion.
-        if step.name[:2] != "bl" and caller.code[0].address <= step.target <= caller.code[-1].address:
+        # Within their function are loops, also by BL; a call of its start is recursion.
+        first, last = caller.code[0].address, caller.code[-1].address
+        if first + (step.name[:2] == "bl") <= step.target <= last:
             return ""
         starts = [f for f in self.functions if f.code and f.code[0].address <= step.target]
         return self.own(max(starts, key=lambda f: f.code[0].address).name)

@@ -49,11 +49,12 @@ def _leaves(
     """Return where an instruction jumps to inside its function, and whether the next one may follow."""
     if step.address in tables:
         return sorted(tables[step.address]), bool(step.condition)
-    if step.name in _BRANCHES or step.name.startswith("wls"):
-        # Another function's address is a tail call: it returns to the caller.
+    far = step.name == "bl" and not step.symbol and step.target in own
+    if far or step.name in _BRANCHES or step.name.startswith("wls"):
+        # Another function's address is a tail call, which returns to the caller; BL to its own is a far jump.
         inside = [step.target] if step.target is not None and step.target in own else []
         endless = step.name in LOOP_ENDS and len(step.operands) == 1  # LE without a counter
-        return inside, bool(step.condition) or (step.name != "b" and not endless)
+        return inside, bool(step.condition) or not (far or step.name == "b" or endless)
     return [], bool(step.condition) or not _ends(step)
 
 

@@ -31,6 +31,12 @@ class States:
     calls: list[tuple[Instruction, tuple[Value, ...]]]
 
 
+# Places that hold something else when a loop's header is reached again, by header, each with the bytes of the
+# stack that this is made of, as in
+# `Machine.stack_bytes`.
+Changes = dict[tuple[int, Place], set[int]]
+
+
 def evaluate(
     flow: Flow,
     function: Function,
@@ -48,45 +54,50 @@ def evaluate(
         constant: symbols of constant data, and registers that hold an address in such data on entry.
         kept: registers that a call leaves as they are although it might change them.
     """
-    changed: set[tuple[int, Place]] = set()
+    changed: Changes = {}
     escaped: set[int] = set()
     while True:
         machine = Machine(function, constant, kept, escaped)
         states, found = _Round(flow, machine, changed).run()
-        if found <= changed and machine.escaped <= escaped:
+        known = all(at in changed and made_of <= changed[at] for at, made_of in found.items())
+        if known and machine.escaped <= escaped:
             return states
-        changed |= found
+        for at, made_of in found.items():
+            changed.setdefault(at, set()).update(made_of)
         escaped |= machine.escaped
 
 
 class _Round:
-    def __init__(self, flow: Flow, machine: Machine, changed: Collection[tuple[int, Place]]) -> None:
+    def __init__(self, flow: Flow, machine: Machine, changed: Changes) -> None:
         self.flow = flow
         self.machine = machine
         self.states = States(machine.unknowns, {}, {}, {}, {}, machine.calls)
-        self.changed: dict[int, list[Place]] = {}
-        for header, place in changed:
-            self.changed.setdefault(header, []).append(place)
+        self.changed: dict[int, dict[Place, set[int]]] = {}
+        for (header, place), made_of in changed.items():
+            self.changed.setdefault(header, {})[place] = made_of
         self.choices: dict[int, dict[Place, Choice]] = {}
 
-    def run(self) -> tuple[States, set[tuple[int, Place]]]:
-        """Go through all blocks; return headers, and places that hold something else on the next pass."""
+    def run(self) -> tuple[States, Changes]:
+        """Go through all blocks."""
         machine, states = self.machine, self.states
         for address in self.flow.order:
-            machine.block, machine.state, machine.choices = address, self.enter(address), {}
+            machine.block = address
+            machine.state, machine.choices = self.enter(address), {}
             states.beginning[address] = dict(machine.state)
             for step in self.flow.blocks[address].code:
                 machine.carry_out(step)
             states.ending[address] = machine.state
             self.choices[address] = machine.choices
-        changed = set()
+        changed: Changes = {}
         for loop in self.flow.loops:
             begun = states.beginning[loop.header]
             for latch in loop.latches:
                 back = states.returning[latch, loop.header] = self.along(latch, loop.header)
-                places = back.keys() | begun.keys()
-                held = machine.held
-                changed |= {(loop.header, p) for p in places if held(begun, p) != held(back, p)}
+                for place in back.keys() | begun.keys():
+                    ended = machine.held(back, place)
+                    if machine.held(begun, place) != ended:
+                        made_of = machine.stack_bytes(ended)
+                        changed.setdefault((loop.header, place), set()).update(made_of)
         return states, changed
 
     def enter(self, address: int) -> State:
@@ -99,14 +110,13 @@ class _Round:
             if len(held) == 1:
                 state[place] = held.pop()
             else:
-                machine.lose(*(value for value in held if isinstance(value, Value)))
-                state[place] = None if place == FLAGS else machine.unknowns.value("other", address, place)
-        for place in self.changed.get(address, ()):
+                state[place] = None if place == FLAGS else machine.unknown("other", place, *held)
+        for place, made_of in self.changed.get(address, {}).items():
             entering = machine.held(state, place)
             if isinstance(entering, Value):
                 self.states.entering[address, place] = entering
-                machine.lose(entering)
-            state[place] = None if place == FLAGS else machine.unknowns.value("header", address, place)
+            state[place] = None if place == FLAGS else machine.unknown("header", place, entering)
+            machine.note(state[place], made_of)
         return state
 
     def along(self, before: int, address: int) -> State:

@@ -61,6 +61,7 @@ class Machine:
         self.unknowns = Unknowns()
         self.calls: list[tuple[Instruction, tuple[Value, ...]]] = []
         self.escaped: set[int] = set()
+        self.made_of: dict[int, set[int]] = {}  # by unknown, as `stack_bytes`
         self.block = 0
         self.state: State = {}
         self.choices: dict[Place, Choice] = {}
@@ -99,8 +100,7 @@ class Machine:
             value = self.other(step, place)
         if step.condition and value != self.get(place):
             self.choices[place] = Choice(step.condition, value, self.get(place))
-            self.lose(value, self.get(place))
-            value = self.other(step, place)
+            value = self.unknown("other", f"{step.address} {place}", value, self.get(place))
         else:
             self.choices.pop(place, None)
         self.state[place] = value
@@ -110,11 +110,30 @@ class Machine:
         self.state[FLAGS] = flags
         self.choices = {}
 
-    def lose(self, *values: Value) -> None:
-        """Note addresses on the stack of which it is not followed where they go."""
+    def stack_bytes(self, *values: Value | Flags | None) -> set[int]:
+        """Return the bytes of the stack from which on memory may lie whose address values are made of."""
+        found: set[int] = set()
         for value in values:
-            if any(term in self.stack.terms for term in value.terms):
-                self.escaped.add(signed(value.constant))
+            for term in value.terms if isinstance(value, Value) else ():
+                if term in self.stack.terms:
+                    found.add(signed(value.constant))  # type: ignore[union-attr]
+                found |= self.made_of.get(term[0], set())
+        return found
+
+    def unknown(self, kind: str, place: Place, *values: Value | Flags | None) -> Value:
+        """Return an unknown of this block that values have gone into."""
+        value = self.unknowns.value(kind, self.block, place)
+        self.note(value, self.stack_bytes(*values))
+        return value
+
+    def note(self, unknown: Value | Flags | None, made_of: Collection[int]) -> None:
+        """Note of an unknown what it is made of."""
+        if isinstance(unknown, Value) and made_of:
+            self.made_of.setdefault(unknown.terms[0][0], set()).update(made_of)
+
+    def lose(self, *values: Value) -> None:
+        """Note what may be written to by others, who have been given values."""
+        self.escaped |= self.stack_bytes(*values)
 
     def offset(self, address: Value | None) -> int | None:
         """Return which byte of the stack an address is, None if it is not known to be one."""
@@ -158,10 +177,10 @@ class Machine:
             return arguments[0]
         if name in ("mul", "muls"):
             arguments = tuple(sorted(arguments))
-        self.lose(*arguments)
-        return self.unknowns.value(
-            name.removesuffix("s") if name in names.FLAG_SETTING else name, 0, "", arguments
-        )
+        plain = name.removesuffix("s") if name in names.FLAG_SETTING else name
+        value = self.unknowns.value(plain, 0, "", arguments)
+        self.note(value, self.stack_bytes(*arguments))
+        return value
 
     def access(self, operands: Sequence[str]) -> Access:
         """Return what a memory operand means; operands[0] is in brackets."""
@@ -191,8 +210,10 @@ class Machine:
     def carry_out(self, step: Instruction) -> None:
         """Change the state as an instruction does."""
         name, operands = step.name, step.operands
-        if name in ("bl", "blx") or (name == "b" and (step.symbol or step.target not in self.own)):
+        if name in ("b", "bl", "blx") and (step.symbol or step.target not in self.own):
             self.call(step)
+        elif name == "bl":
+            self.put(step, "lr", None)
         elif name in LOOP_ENDS:
             if len(operands) == 2:  # LETP takes off as many as there are lanes: the same on every pass
                 self.state["lr"] = plus(self.get("lr"), Value(1), -1)
@@ -339,9 +360,9 @@ class Machine:
 
     def write(self, step: Instruction, address: Value | None, value: Value | None, size: int) -> None:
         """Store so many bytes; `value` is that of one word."""
-        if value is not None:
-            self.lose(value)
         offset = self.offset(address)
+        if value is not None and (offset is None or (self.lowest is not None and offset >= self.lowest)):
+            self.lose(value)
         if offset is None:
             self.lose(*([address] if address else []))
             self.change(step)

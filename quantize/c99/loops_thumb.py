@@ -127,6 +127,12 @@ def _read_tables(function: Function, memory: Mapping[int, int], table_words: Seq
         helper = _TABLE_HELPER.fullmatch(step.symbol)
         if step.name == "mov" and is_computed(step):
             function.tables[step.address] = frozenset(a for a in table_words if first <= a <= last)
+        if step.name == "ldr" and is_computed(step) and "lsl #2" in step.operands[1]:
+            at = (step.address + 7) & ~3  # the table follows, of whole addresses
+            while at in function.words and function.symbols.get(at) == ".text":
+                table = function.tables.setdefault(step.address, frozenset())
+                function.tables[step.address] = table | {function.words[at] & ~1}
+                at += 4
         if step.name not in ("tbb", "tbh") and not helper:
             continue
         width = _BYTES[helper[2] if helper else step.name]
