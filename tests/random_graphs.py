@@ -235,7 +235,7 @@ def random_graph(seed: int) -> bytes:
     return graph.maker.finish(graph.at)
 
 
-def random_lstm(seed: int) -> bytes:
+def random_lstm(seed: int, most_units: int = 13) -> bytes:
     """A fused LSTM, then perhaps its last step, a dense layer."""
     graph = Graph(np.random.default_rng(seed))
     maker, rng = Maker(), graph.rng
@@ -243,7 +243,7 @@ def random_lstm(seed: int) -> bytes:
     graph.shape = (graph.integer(1, 2), graph.integer(1, 9), graph.integer(1, 11))
     graph.at = maker.input(graph.shape, graph.scale, graph.zero)
     batches, steps, inputs = graph.shape
-    units = graph.integer(1, 13)
+    units = graph.integer(1, most_units)
     hidden_scale, hidden_zero = f32(2.0 ** rng.uniform(-8, -6)), graph.some_zero()
     cell_scale = 2.0 ** -graph.integer(9, 15)
 
