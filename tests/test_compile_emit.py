@@ -18,6 +18,7 @@ from quantize.c99.toolchain import CallGraph
 from tests.conformance import write_all
 from tests.random_graphs import random_graph, random_lstm
 from tests.random_operators import OPERATORS, random_operators
+from tests.test_c99_dsp_planes import chain
 from tests.tflite_maker import Maker
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror")
@@ -52,7 +53,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Sources that hold every kernel, each once."""
     folder = tmp_path_factory.mktemp("sample")
     models = {f"g{seed}": random_graph(seed) for seed in (*range(8), 13, 24)}
-    models |= {"lstm": random_lstm(8), "two": two_inputs_two_outputs()}
+    models |= {"lstm": random_lstm(8), "two": two_inputs_two_outputs(), "planes": chain(322)}
     models |= {name.lower(): random_operators(name, 0, 4) for name in OPERATORS}
     sources: dict[str, Path] = {}
     for target in ("generic", "cortex-m4", "cortex-m55"):

@@ -103,6 +103,20 @@ def _least(alive: list[Buffer]) -> int:
     return sum(sizes.values()) - saved
 
 
+def _improved(placed: list[Placement], bound: int) -> list[Placement]:
+    """Place first, one at a time, what lives together with the highest buffer, as long as that helps."""
+    while _size(placed) > bound:
+        buffers = [p.buffer for p in placed]
+        top = max(placed, key=lambda p: p.end).buffer
+        together = [b for b in buffers if b.first <= top.last and top.first <= b.last]
+        tries = [_placed([b, *(other for other in buffers if other is not b)]) for b in together]
+        best = min(tries, key=_size)
+        if _size(best) >= _size(placed):
+            break
+        placed = best
+    return placed
+
+
 def plan(buffers: list[Buffer]) -> Plan:
     """Place buffers in several orders and keep what takes the least memory.
 
@@ -112,7 +126,8 @@ def plan(buffers: list[Buffer]) -> Plan:
     largest = sorted(buffers, key=lambda b: (-b.size, b.first, b.name))
     latest = sorted(buffers, key=lambda b: (-b.first, -b.size, b.name))
     chains = sorted(latest, key=lambda b: b.first == b.last)  # what one step alone needs comes after
-    placed = min((_placed(order) for order in (largest, latest, chains)), key=_size)
     steps = range(max((b.last for b in buffers), default=-1) + 1)
     bound = max((_least([b for b in buffers if b.first <= s <= b.last]) for s in steps), default=0)
+    made = (_improved(_placed(order), bound) for order in (largest, latest, chains))
+    placed = min(made, key=_size)
     return Plan(_size(placed), bound, tuple(sorted(placed, key=lambda p: (p.buffer.first, p.offset))))

@@ -27,7 +27,7 @@ from quantize.c99.dsp_parts import (
     words,
 )
 from quantize.c99.dsp_planes import by_planes
-from quantize.c99.fusion import fused, widened
+from quantize.c99.fusion import fused, widened, without_pads
 from quantize.c99.overlap import lead_of_blocks, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 from quantize.c99.stripes import striped
@@ -231,7 +231,8 @@ def _pooled(conv: Step, pool: Step) -> Step | None:
 
 
 def fit(program: Program) -> Program:
-    """Return the program with this family's steps; max-pools become part of convolutions where they can."""
+    """Return the program with this family's steps; pads and max-pools become part of convolutions."""
+    program = without_pads(program)
     steps = fused(program, map(laid_down, program.steps), _pooled)
     fitted = tuple(_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps)
     return striped(replace(program, steps=fitted))
