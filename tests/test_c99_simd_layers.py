@@ -117,7 +117,7 @@ LAYERS = {
     "softmax_511": softmax(2, 511, 0.001),
 }
 # What the family leaves to generic kernels.
-BEYOND = {"softmax_512": softmax(1, 512, 0.001), "sum_of_columns": pair("ADD", (9, 1), (9, 1))}
+BEYOND = {"sum_of_few": pair("ADD", (5, 3), (1, 3)), "mean_of_few": mean((2, 9, 3), (1,))}
 LSTMS = {f"lstm_{seed}": random_lstm(seed, most_units=50) for seed in range(12)}
 FAMILY = {"add8", "average_pool", "depthwise", "matmul", "max_pool", "mean", "mul8", "softmax"}
 WEIGHTS = ("weights", "recurrent_weights")
@@ -146,6 +146,8 @@ def test_sanitizers(name: str, tmp_path: Path) -> None:
 def test_kernels_are_those_of_the_family() -> None:
     kernels = {step.kernel for tflite in LAYERS.values() for step in fit(lower(read_model(tflite))).steps}
     assert kernels == {f"simd_{name}" for name in FAMILY}
+    kept = {step.kernel for tflite in BEYOND.values() for step in fit(lower(read_model(tflite))).steps}
+    assert kept == {"add", "mean"}
     assert all("simd_lstm" in [s.kernel for s in fit(lower(read_model(f))).steps] for f in LSTMS.values())
 
 

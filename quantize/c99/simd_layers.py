@@ -15,7 +15,6 @@ from quantize.c99.simd_lstm import fit_lstm
 _COLUMNS = 64  # channels at once
 _TAPS = 4
 _MIN_NEIGHBOURS = 4  # fewer are faster one by one
-_MAX_PROBABILITIES = 511  # whose shift is at most 31
 _INT8_MIN = -128
 
 
@@ -90,7 +89,7 @@ def _requantizes(step: Step) -> bool:
     """Whether nrv_simd_requantize() is equal to the reference for sums that have one shift."""
     shift: Any = step.parameters["shift"]
     assert step.accumulator_bound is not None
-    return step.accumulator_bound + ((1 << max(0, -shift)) >> 1) < 1 << 31
+    return bool(step.accumulator_bound + ((1 << max(0, -shift)) >> 1) < 1 << 31)
 
 
 def _mean(step: Step) -> Step:
@@ -103,11 +102,14 @@ def _softmax(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
     exponentials = tables.exponentials(Multiplier(p["multiplier"], p["shift"]), p["diff_min"])
     padded = np.pad(exponentials, (0, 256 - len(exponentials)))
-    filled = replace(step, parameters={**p, "exponentials": padded})
-    if p["depth"] > _MAX_PROBABILITIES:
-        return filled
     words = -(-p["depth"] // simd.LANES) * simd.LANES
-    return replace(filled, kernel="simd_softmax", takes_scratch=True, scratch=4 * words)
+    return replace(
+        step,
+        kernel="simd_softmax",
+        parameters={**p, "exponentials": padded},
+        takes_scratch=True,
+        scratch=4 * words,
+    )
 
 
 def _pairwise(step: Step) -> Step:
