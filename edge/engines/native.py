@@ -57,10 +57,16 @@ class NativeEngine:
             raise InnervateError(f"Model library of version {info[0]}, not {ABI_VERSION}", where, rebuild)
         self.has_steps, self.context_size, self.keeps_state = bool(info[2]), info[3], keeps_state
         self.hop_size = info[4]
-        self._last: NDArray[np.int8] | None = None
         self.input_shape = self._shape(info, 5, where)
         self.output_size = prod(self._shape(info, 6 + len(self.input_shape), where))
+        self._has_last = False  # whether the input is the last window of a stream
+        # Arrays of its own, whose addresses are asked for once: asking takes as long as a small model does.
         self._state = np.zeros(-(-info[1] // 8), np.uint64)  # 8-byte units, for alignment
+        self._input = np.zeros(prod(self.input_shape), np.int8)
+        self._output = np.zeros(self.output_size, np.int8)
+        self._state_at, self._input_at, self._output_at = (
+            array.ctypes.data for array in (self._state, self._input, self._output)
+        )
         for function in (self._run, self._push):
             function.argtypes = [ctypes.c_void_p] * (4 if self.context_size else 3)
             function.restype = None
@@ -77,29 +83,35 @@ class NativeEngine:
 
     def run(self, window: NDArray[np.int8], context: NDArray[np.int8] | None = None) -> NDArray[np.int8]:
         """Run the model on one window; see `edge.engines.Engine`."""
-        chunks = flat_window(window, self.input_shape, self.has_steps).reshape(-1, prod(self.input_shape))
-        given = checked_context(self, context)
-        output = np.empty(self.output_size, np.int8)
-        fed = (given.ctypes.data,) if self.context_size else ()
+        whole = window.size == self._input.size and window.dtype == np.int8
+        chunks = (
+            (window.reshape(-1),)
+            if whole
+            else flat_window(window, self.input_shape, self.has_steps).reshape(-1, self._input.size)
+        )
+        given = checked_context(self, context) if self.context_size or context is not None else None
+        fed = () if given is None or not self.context_size else (given.ctypes.data,)
         if self.hop_size:
-            self._run_streamed(chunks[0], *fed, output.ctypes.data)
-            return output
+            self._run_streamed(chunks[0], *fed)
+            return self._output.copy()
         if not self.keeps_state:
-            self.reset()
+            self._reset(self._state_at)
         for chunk in chunks:
-            self._run(self._state.ctypes.data, chunk.ctypes.data, *fed, output.ctypes.data)
-        return output
+            self._input[:] = chunk
+            self._run(self._state_at, self._input_at, *fed, self._output_at)
+        return self._output.copy()
 
-    def _run_streamed(self, window: NDArray[np.int8], *others: int) -> None:
+    def _run_streamed(self, window: NDArray[np.int8], *fed: int) -> None:
         """Compute what a window adds to the last one, or all where it does not follow that."""
-        start, last = 0, self._last
-        if last is not None and np.array_equal(window[: -self.hop_size], last[self.hop_size :]):
-            start = len(window) - self.hop_size
+        start, hop = 0, self.hop_size
+        if self._has_last and np.array_equal(window[:-hop], self._input[hop:]):
+            start = window.size - hop
+        self._input[:] = window
         function = self._push if start else self._run
-        function(self._state.ctypes.data, window[start:].ctypes.data, *others)
-        self._last = window.copy()
+        function(self._state_at, self._input_at + start, *fed, self._output_at)
+        self._has_last = True
 
     def reset(self) -> None:
         """Forget all state."""
-        self._last = None
-        self._reset(self._state.ctypes.data)
+        self._has_last = False
+        self._reset(self._state_at)
