@@ -182,7 +182,7 @@ MVE = Family(
         "mve_conv2d": _kernel("mve_conv2d", "mve_conv2d", ("kernels/nrv_window.h", *_MVE_MATRIX)),
         "mve_add": _kernel("mve_add", "mve_add", ("kernels/nrv_add.h", *_MVE_PAIRS), "nrv_add_t"),
         "mve_average_pool": _kernel("mve_average_pool", "mve_pool", _MVE_POOL, "nrv_pool_t"),
-        "mve_dense": _kernel("mve_dense", "mve_dense", _MVE_DENSE, "nrv_dense_t"),
+        "mve_dense": _kernel("mve_dense", "mve_dense", _MVE_DENSE),
         "mve_depthwise": _kernel("mve_depthwise", "mve_depthwise", ("kernels/nrv_window.h", *_MVE_MATRIX)),
         "mve_lookup": _kernel(
             "mve_lookup", "mve_lookup", ("kernels/nrv_lookup.h", "kernels/nrv_mve.h"), "nrv_lookup_t"

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.c99 import dsp
+from quantize.c99.arithmetic import Multiplier
+from quantize.c99.dsp_dense import scale_within
 from quantize.c99.fusion import fused, widened
 from quantize.c99.mve_planes import COLUMNS, LANES, choose_planes, groups_of, planes_lead, reached
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
@@ -163,11 +165,39 @@ def _depthwise(step: Step) -> Step:
     )
 
 
+def _dense_scales(step: Step) -> tuple[int, NDArray[np.int32]] | None:
+    """Return the bits that a dense layer's sums are raised by, and `nrv_mve_dense_t`'s scales, or None."""
+    p: Mapping[str, Any] = step.parameters
+    assert step.accumulator_bound is not None
+    raised = 30 - step.accumulator_bound.bit_length()
+    weights, bias = p["weights"].astype(np.int64), p["bias"].astype(np.int64)
+    bounds = np.abs(bias) + 128 * np.abs(weights).sum(axis=1)
+    scaled = [
+        scale_within(Multiplier(int(m), int(shift)), int(bound), p["output_zero"], raised)
+        for m, shift, bound in zip(p["multiplier"], p["shift"], bounds, strict=True)
+        if raised >= 0
+    ]
+    found = [scale for scale in scaled if scale is not None]
+    if len(found) < len(bias):
+        return None
+    columns = np.column_stack([p["bias"], np.array(found) * (1, 1, -1)]).astype(np.int32)
+    fours = np.pad(columns, ((0, -len(columns) % COLUMNS), (0, 0))).reshape(-1, COLUMNS, 4)
+    return raised, np.ascontiguousarray(fours.transpose(0, 2, 1)).reshape(-1)
+
+
 def _dense(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
     # A row is read again for each four of its units.
-    lead = lead_of_rows(p["rows"], p["depth"], p["units"]) if p["units"] <= COLUMNS else None
-    return replace(step, kernel="mve_dense", lead=lead)
+    lead = p["units"] + max(0, (p["rows"] - 1) * (p["units"] - p["depth"]))
+    if p["units"] <= COLUMNS:
+        lead = lead_of_rows(p["rows"], p["depth"], p["units"])
+    scales = _dense_scales(step)
+    whole: dict[str, Value] = {"dense": dict(p), "raised": 0, "scales": 0}
+    if scales:
+        left_out = ("bias", "multiplier", "shift", "output_zero")
+        kept = {name: value for name, value in p.items() if name not in left_out}
+        whole = {"dense": kept, "raised": scales[0], "scales": scales[1]}
+    return replace(step, kernel="mve_dense", parameters=whole, lead=lead)
 
 
 def _pool(step: Step) -> Step:
