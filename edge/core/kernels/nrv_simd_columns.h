@@ -15,7 +15,6 @@ enum { NRV_SIMD_COLUMNS = 64, NRV_SIMD_VECTORS = 4 };
 enum { NRV_SIMD_PIXELS = 2 };
 #else
 enum { NRV_SIMD_PIXELS = 1 };
-#define nrv_simd_requantize_up nrv_simd_requantize
 #endif
 
 typedef struct {
@@ -57,16 +56,6 @@ static inline void nrv_simd_dot_columns(nrv_simd_columns_t *acc, const int8_t *c
         acc[k].v[2] = nrv_simd_dot_sixteen(acc[k].v[2], _mm512_unpacklo_epi16(ab[1], cd[1]), w[2]);
         acc[k].v[3] = nrv_simd_dot_sixteen(acc[k].v[3], _mm512_unpackhi_epi16(ab[1], cd[1]), w[3]);
     }
-}
-
-/* nrv_simd_requantize() where the sign of a result below zero is all that counts. */
-static inline nrv_simd_t nrv_simd_requantize_up(nrv_simd_t x, const nrv_simd_scale_t *scale)
-{
-    __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, scale->multiplier[0]), scale->half[0]);
-    __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(x, 32), scale->multiplier[1]);
-    even = _mm512_srav_epi64(even, scale->down[0]);
-    odd = _mm512_srav_epi64(_mm512_add_epi64(odd, scale->half[1]), scale->down[1]);
-    return _mm512_mask_shuffle_epi32(even, 0xAAAA, odd, _MM_PERM_CCAA);
 }
 
 /* Writes the first `count` (1 to 64) columns plus zero, clamped. */

@@ -7,15 +7,20 @@ enum {
     SCALES = NRV_SIMD_VECTORS * 4 * NRV_SIMD_LANES /* of a block */
 };
 
-/* Copies a row of what windows reach, its columns sorted by the part that they are in. */
+/* Copies a row of what windows reach, its border filled, its columns sorted by the part that they are in. */
 static void copy_row(const nrv_simd_depthwise_t *p, const int8_t *row, int8_t *plane)
 {
     const nrv_window_t *w = &p->window;
-    const int32_t columns = nrv_min(w->in_w, w->stride_w * p->plane_w - w->pad_left);
+    const int32_t width = w->stride_w * p->plane_w;
+    const int32_t columns = nrv_min(w->in_w, width - w->pad_left);
     if (w->stride_w == 1) {
+        const int32_t right = w->pad_left + columns;
+        nrv_simd_fill(plane, w->input_zero, w->pad_left * p->in_c);
         nrv_simd_copy(plane + w->pad_left * p->in_c, row, columns * p->in_c);
+        nrv_simd_fill(plane + right * p->in_c, w->input_zero, (width - right) * p->in_c);
         return;
     }
+    nrv_simd_fill(plane, w->input_zero, width * p->in_c);
     for (int32_t x = w->pad_left; x < w->pad_left + columns; x++, row += p->in_c) {
         nrv_simd_copy(plane + (x % w->stride_w * p->plane_w + x / w->stride_w) * p->in_c, row, p->in_c);
     }
@@ -24,12 +29,13 @@ static void copy_row(const nrv_simd_depthwise_t *p, const int8_t *row, int8_t *p
 static void copy_plane(const nrv_simd_depthwise_t *p, const int8_t *input, int8_t *plane)
 {
     const nrv_window_t *w = &p->window;
-    const int32_t row = w->stride_w * p->plane_w * p->in_c;
-    const int32_t rows = nrv_min(w->in_h, p->plane_h - w->pad_top);
-    nrv_simd_fill(plane, w->input_zero, p->plane_h * row);
-    for (int32_t y = 0; y < rows; y++) {
-        copy_row(p, input + y * w->in_w * p->in_c, plane + (y + w->pad_top) * row);
+    const int32_t width = w->stride_w * p->plane_w * p->in_c;
+    const int32_t bottom = w->pad_top + nrv_min(w->in_h, p->plane_h - w->pad_top);
+    nrv_simd_fill(plane, w->input_zero, w->pad_top * width);
+    for (int32_t y = w->pad_top; y < bottom; y++, input += w->in_w * p->in_c) {
+        copy_row(p, input, plane + y * width);
     }
+    nrv_simd_fill(plane + bottom * width, w->input_zero, (p->plane_h - bottom) * width);
 }
 
 /* Where the next block of windows is. */
@@ -57,15 +63,16 @@ static inline place_t next_place(const nrv_simd_depthwise_t *p, place_t at)
     return at;
 }
 
-/* One output of each input channel of a block, for all windows; `up` where those below zero are clamped anyway. */
-static inline __attribute__((always_inline)) void multiply(const nrv_simd_depthwise_t *p, place_t at, int32_t channels,
-                                                           const int8_t *weights, const int32_t *scales, int32_t up)
+/* One output of each input channel of a block, for all windows. */
+static void multiply(const nrv_simd_depthwise_t *p, place_t at, int32_t channels, const int8_t *weights,
+                     const int32_t *scales)
 {
     nrv_simd_columns_t bias;
     nrv_simd_scale_t scale[NRV_SIMD_VECTORS];
     for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++, scales += 4 * NRV_SIMD_LANES) {
         bias.v[i] = nrv_simd_load(scales + (NRV_SIMD_FLIP != 0 ? NRV_SIMD_LANES : 0));
         scale[i] = nrv_simd_load_scale(scales + 2 * NRV_SIMD_LANES, scales + 3 * NRV_SIMD_LANES);
+        scale[i].away = p->act_min < p->output_zero;
     }
     while (at.rows > 0) {
         nrv_simd_columns_t acc[NRV_SIMD_PIXELS];
@@ -84,8 +91,7 @@ static inline __attribute__((always_inline)) void multiply(const nrv_simd_depthw
         }
         for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++) {
             for (int32_t k = 0; k < NRV_SIMD_PIXELS; k++) {
-                acc[k].v[i] = up ? nrv_simd_requantize_up(acc[k].v[i], &scale[i])
-                                 : nrv_simd_requantize(acc[k].v[i], &scale[i]);
+                acc[k].v[i] = nrv_simd_requantize(acc[k].v[i], &scale[i]);
             }
         }
         for (int32_t k = 0; k < NRV_SIMD_PIXELS; k++) {
@@ -104,11 +110,7 @@ static void multiply_blocks(const nrv_simd_depthwise_t *p, const int8_t *plane, 
         const int8_t *const weights = p->weights + number * p->groups * WEIGHTS;
         const int32_t *const scales = p->scales + number * SCALES;
         const place_t at = {plane + first, output + first, 0, rows};
-        if (p->act_min >= p->output_zero) {
-            multiply(p, at, channels, weights, scales, 1);
-        } else {
-            multiply(p, at, channels, weights, scales, 0);
-        }
+        multiply(p, at, channels, weights, scales);
     }
 }
 
