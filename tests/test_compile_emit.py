@@ -53,7 +53,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Sources that hold every kernel, each once."""
     folder = tmp_path_factory.mktemp("sample")
     models = {f"g{seed}": random_graph(seed) for seed in (*range(8), 13, 24)}
-    models |= {"lstm": random_lstm(8), "two": two_inputs_two_outputs(), "planes": chain(322)}
+    models |= {"lstm": random_lstm(8), "raised": random_lstm(2), "planes": chain(322)}
+    models["two"] = two_inputs_two_outputs()
     models |= {name.lower(): random_operators(name, 0, 4) for name in OPERATORS}
     sources: dict[str, Path] = {}
     for target in ("generic", "cortex-m4", "cortex-m55"):
