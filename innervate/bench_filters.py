@@ -1,11 +1,10 @@
 """What the filter cascade costs: instructions on an emulated Cortex-M4, time on this host, beside peers."""
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from edge._core import ffi, lib
@@ -16,6 +15,7 @@ from edge.firmware.bench.filter_bench import Form, Job, run_cascades
 from edge.path_runner import PathRunner, int32_pointer
 from edge.signal_path import SignalPath
 from edge.stages import Cascade, Section
+from innervate.timing import least_us
 
 BOARD: Final = "mps2-an386"
 _FS_HZ: Final = 250.0
@@ -31,8 +31,6 @@ _DEVICE_VALUES: Final = 8192
 _HOST_CALLS: Final = tuple(
     (samples, channels) for channels in (8, 16) for samples in (1, 10, 50, 1000, 20_000)
 )
-_ROUNDS: Final = 30
-_ROUND_SECONDS: Final = 0.002
 
 
 @dataclass(frozen=True)
@@ -152,27 +150,9 @@ def _host_row(sos: NDArray[np.float64], samples: int, channels: int) -> HostRow:
         lib.nrv_cascade_run(target.cascade, len(sos), channels, state_pointer, signal_pointer, samples)
 
     state_pointer, signal_pointer = int32_pointer(words), int32_pointer(raised)
-    runner_us, core_us, scipy_us = _least_us((runner_call, core_call, scipy_call))
+    runner_us, core_us, scipy_us = least_us((runner_call, core_call, scipy_call))
     del keep
     return HostRow(samples, channels, runner_us, core_us, scipy_us)
-
-
-def _least_us(calls: Sequence[Callable[[], Any]]) -> list[float]:
-    """Return each call's least time. They take turns, so that what else the machine does falls on all."""
-    repeats = []
-    for call in calls:
-        call()
-        start = time.perf_counter()
-        call()
-        repeats.append(max(1, math.ceil(_ROUND_SECONDS / max(time.perf_counter() - start, 1e-7))))
-    least = [math.inf] * len(calls)
-    for _ in range(_ROUNDS):
-        for k, (call, count) in enumerate(zip(calls, repeats, strict=True)):
-            start = time.perf_counter()
-            for _ in range(count):
-                call()
-            least[k] = min(least[k], (time.perf_counter() - start) / count * 1e6)
-    return least
 
 
 def _path(sos: NDArray[np.float64], channels: int) -> SignalPath:

@@ -200,3 +200,30 @@ def compiled(
         "Bytes",
     )
     note(f"Peer: {CONDITIONS}.")
+
+
+@app.command()
+def native(
+    files: Annotated[list[Path], typer.Argument(help="Bundles (.nrv) or .tflite files.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Compiled models on this host: time of a window on one core, beside ai-edge-litert with XNNPACK."""
+    from innervate.bench_native import PEER, rows
+
+    made = rows(files)
+    if json:
+        emit_json(
+            {"measured": "host", "peer": PEER, "rows": [asdict(row) | {"ratios": row.ratios} for row in made]}
+        )
+        return
+    emit_table(
+        ("model", "run us", "peer", "ratio", "model alone us", "peer", "ratio"),
+        (
+            (
+                *(row.model, row.run_us, row.peer_run_us, row.ratios["run"]),
+                *(row.invoke_us, row.peer_invoke_us, row.ratios["invoke"]),
+            )
+            for row in made
+        ),
+        f"Least time of a window, one core of this host, in turns; peer: {PEER}",
+    )
