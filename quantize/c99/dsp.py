@@ -104,7 +104,7 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
             "matrix": matrix(weights.reshape(len(weights), -1), parameters, pool),
         },
         scratch=groups * GROUP_BYTES + copied,
-        lead=lead_of_blocks(window, in_c, len(weights) / pool, COLUMNS),
+        lead=lead_of_blocks(window, in_c, len(weights) / pool, COLUMNS, whole=True),
     )
 
 

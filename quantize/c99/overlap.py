@@ -21,11 +21,20 @@ def _starts(window: Mapping[str, int], channels: int) -> NDArray[np.int64]:
     return np.minimum.accumulate(starts[::-1])[::-1].astype(np.int64)
 
 
-def lead_of_blocks(window: Mapping[str, int], channels: int, outputs: float, block: int) -> int:
-    """Return the lead of a kernel that reads `block` windows, then writes `outputs` bytes for each."""
+def lead_of_blocks(
+    window: Mapping[str, int], channels: int, outputs: float, block: int, whole: bool = False
+) -> int:
+    """Return the lead of a kernel that reads `block` windows, then writes `outputs` bytes for each.
+
+    `whole`: more than one window that are left over are a whole block with those before, made anew, where
+    they lie in one row.
+    """
     starts = _starts(window, channels)
     ends = np.arange(block, len(starts), block)
-    return int(max(ends * outputs - starts[ends], default=FREE))
+    read = ends.copy()
+    if whole and len(starts) % block > 1 and window["out_w"] >= block:
+        read[-1] = len(starts) - block
+    return int(max(ends * outputs - starts[read], default=FREE))
 
 
 def lead_of_windows(window: Mapping[str, int], channels: int, outputs: int) -> int:
