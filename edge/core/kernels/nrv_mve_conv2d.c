@@ -186,7 +186,9 @@ void nrv_mve_conv2d(const nrv_mve_conv2d_t *p, const int8_t *input, int8_t *outp
     nrv_mve_place_t at = {input, 0, 0};
     nrv_mve_four_t four;
     nrv_mve_place(m, NRV_MVE_COLUMNS, &four);
-    for (int32_t left = w->batches * w->out_h * w->out_w; left > 0;) {
+    const int32_t all = w->batches * w->out_h * w->out_w;
+    int32_t left = all;
+    for (int32_t passes = all; passes > 0 && left > 0; passes--) { /* each does one column at least */
         const int32_t row = (w->out_w - at.x) / NRV_MVE_COLUMNS; /* blocks, as far as they are whole */
         int32_t blocks = blocks_inside(p, &at, end);
         if (blocks > 0 || (p->in_place && row > 0 && p->span > 0)) {

@@ -268,13 +268,17 @@ void nrv_mve_depthwise(const nrv_mve_depthwise_t *p, const int8_t *input, int8_t
     nrv_mve_block_t *const block = (nrv_mve_block_t *)(void *)scratch; /* the arena's buffers start on words */
     int8_t *const planes = (int8_t *)(block + (p->rows * p->columns + BLOCK - 1) / BLOCK);
     const int32_t out_c = p->in_c * p->channel_multiplier;
+    const int32_t down = (w->out_h + p->rows - 1) / p->rows; /* stripes */
+    const int32_t across = (w->out_w + p->columns - 1) / p->columns;
     int32_t placed_rows = 0; /* what the blocks in scratch are for */
     int32_t placed_columns = 0;
     int32_t blocks = 0;
     for (int32_t batch = 0; batch < w->batches; batch++) {
-        for (int32_t y = 0; y < w->out_h; y += p->rows) {
+        for (int32_t i = 0; i < down; i++) {
+            const int32_t y = i * p->rows;
             const int32_t rows = nrv_min(p->rows, w->out_h - y);
-            for (int32_t x = 0; x < w->out_w; x += p->columns) {
+            for (int32_t j = 0; j < across; j++) {
+                const int32_t x = j * p->columns;
                 const int32_t columns = nrv_min(p->columns, w->out_w - x);
                 if (rows != placed_rows || columns != placed_columns) {
                     blocks = place_blocks(p, rows, columns, block);
@@ -282,9 +286,9 @@ void nrv_mve_depthwise(const nrv_mve_depthwise_t *p, const int8_t *input, int8_t
                     placed_columns = columns;
                 }
                 fill_planes(p, input, y, x, rows, columns, planes);
-                for (int32_t i = 0; i < p->channel_multiplier; i++) {
-                    int8_t *const to = output + (y * w->out_w + x) * out_c + i;
-                    multiply_units(p, p->stream + i * (p->groups * 4 + 3), planes, block, blocks, to);
+                for (int32_t m = 0; m < p->channel_multiplier; m++) {
+                    int8_t *const to = output + (y * w->out_w + x) * out_c + m;
+                    multiply_units(p, p->stream + m * (p->groups * 4 + 3), planes, block, blocks, to);
                 }
             }
         }

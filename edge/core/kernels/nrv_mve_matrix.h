@@ -101,8 +101,8 @@ static inline __attribute__((always_inline)) void nrv_mve_multiply(const nrv_mve
                                   pairs * (int32_t)scale_bytes};
     const nrv_mve_next_t *const next = &block;
     int32_t left = units - 1;
-    /* Where to go after the first group: at first how far before label 2, negative for the loop. */
-    int32_t entry = rest < NRV_MVE_UNROLLED ? rest * NRV_MVE_GROUP_BYTES : -1;
+    /* Where to go after the first group: at first how many before label 2, NRV_MVE_UNROLLED for the loop. */
+    int32_t entry = rest < NRV_MVE_UNROLLED ? rest : NRV_MVE_UNROLLED;
     int8_t *kept;
     register const uint32_t *w __asm__("r1") = m->stream;
     register const int8_t *c0 __asm__("r3") = four->column[0];
@@ -113,11 +113,14 @@ static inline __attribute__((always_inline)) void nrv_mve_multiply(const nrv_mve
     __asm__ volatile(
         ".p2align 2\n\t" /* ADR counts from a whole word, also where functions begin at half ones */
         "ldr r2, %[entry]\n\t"
+        "adr r0, 4f\n\t"
+        "lsrs r4, r2, #3\n\t"
+        "bne 1f\n\t"
+        "and r2, r2, #7\n\t" /* no more than there are, which object code can show */
+        "movs r4, %[group_bytes]\n\t"
+        "muls r2, r4, r2\n\t"
         "adr r0, 2f\n\t"
-        "subs r0, r0, r2\n\t"
-        "cmp r2, #0\n\t"
-        "bge 1f\n\t"
-        "adr r0, 4f\n"
+        "subs r0, r0, r2\n"
         "1:\n\t"
         "orr r0, r0, #1\n\t"
         "str r0, %[entry]\n\t"
@@ -225,8 +228,9 @@ static inline __attribute__((always_inline)) void nrv_mve_multiply(const nrv_mve
         : [w] "+r"(w), [c0] "+r"(c0), [c1] "+r"(c1), [c2] "+r"(c2), [c3] "+r"(c3), [to] "+r"(to),
           [left] "+m"(left), [entry] "+m"(entry), [kept] "=m"(kept), [blocks] "+m"(blocks), [scales] "+w"(scales)
         : [offsets] "w"(offsets), [zero] "w"(zero), [low] "w"(low), [high] "w"(high), [rest] "m"(rest),
-          [pooled] "m"(pooled), [halves_up] "m"(halves_up), [next] "m"(next)
-        : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "cc", "memory");
+          [pooled] "m"(pooled), [halves_up] "m"(halves_up), [next] "m"(next), [group_bytes] "i"(NRV_MVE_GROUP_BYTES)
+        : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "cc",
+          "memory" NRV_MVE_P0);
 }
 
 #else
