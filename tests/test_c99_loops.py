@@ -21,22 +21,33 @@ CPUS = {
     "cortex-m4": ("-mcpu=cortex-m4",),
     "cortex-m55": ("-mcpu=cortex-m55", "-mfloat-abi=hard"),
 }
+# Into a row of instructions, as far before its end as a mask allows; the address is kept on the stack.
+JUMP = ("and r2, r0, #3", "lsls r2, r2, #1", ".p2align 2", "adr r1, 2f")
+KEPT = (
+    "orr r1, r1, #1",
+    "sub sp, #8",
+    "str r1, [sp, #4]",
+    "1: ldr.w pc, [sp, #4]",
+    *["adds r3, #1"] * 3,
+    "2:",
+)
+BACK = ("bne 1b", "bx lr")
 HEAD = "int g(const void *); void k(int *);\n"
 
 ENDS = {
-    "up": "int f(const signed char *x, int n) { int s = 0; for (int i = 0; i < n; i++) s += x[i]; return s; }",
+    "up": "int f(const int *x, int n) { int s = 0; for (int i = 0; i < n; i++) s += x[i]; return s; }",
     "down": "int f(const short *x, int n) { int s = 0; for (; n > 0; n--) s += *x++; return s; }",
     "in fours": "void f(const char *x, int n) { for (; n >= 4; n -= 4, x += 4) g(x); }",
-    "to an address": "int f(const short *x, const short *end) { int s = 0; for (; x < end; x++) s += *x; return s; }",
-    "to the end of an array": "void f(int *x, int n) { for (int *const end = x + n; x != end; x++) *x = g(x); }",
+    "to an address": "int f(const int *x, const int *y) { int s = 0; for (; x < y; x++) s += *x; return s; }",
+    "to the end of an array": "void f(int *x, int n) { for (int *end = x + n; x != end; x++) *x = g(x); }",
     "until shifted out": "int f(unsigned x) { int n = 0; for (; x != 0; x >>= 1) n += g(&n); return n; }",
-    "until shifted out to the left": "int f(unsigned x) { int n = 0; for (; x; x <<= 3) n += g(0); return n; }",
+    "until shifted out, left": "int f(unsigned x) { int n = 0; for (; x; x <<= 3) n += g(0); return n; }",
     "by three": "void f(const char *x, int n) { for (int i = 1; i < n; i += 3) g(x); }",
     "a constant number": "void f(const char *x) { for (int i = 0; i < 100; i++) g(x + i); }",
     "doubling": "void f(const char *x) { for (int i = 1; i < 1000; i *= 2) g(x); }",
     "nested": """int f(const int *x, int n, int m) { int s = 0;
         for (int i = 0; i < n; i++) for (int j = 0; j < m; j++) s += x[i * m + j] * j; return s; }""",
-    "left early": "int f(const int *x, int n) { int i = 0; for (; i < n; i++) if (x[i] == 7) break; return i; }",
+    "left early": "int f(const int *x, int n) { int i = 0; for (; i < n; i++) if (x[i]) break; return i; }",
     "continued": """int f(const int *x, int n) { int s = 0;
         for (int i = 0; i < n; i++) { if (x[i] < 0) continue; s += g(x); } return s; }""",
     "threefold, with registers to spare": """void f(const char *x, int a, int b, int c, int d, int e) {
@@ -75,7 +86,7 @@ NEED_NOT_END = {
         void f(int n) { int i; int *p = &i; h(&p); for (i = 0; i < n; i++) g(0); }""",
     "nobody knows": """int f(unsigned x) { int n = 0;
         for (; x != 1; n++) x = x & 1 ? 3 * x + 1 : x >> 1; return n; }""",
-    "until a bit is set": "int f(unsigned x) { int n = 0; while (!(x & 0x80000000u)) { x <<= 1; n++; } return n; }",
+    "until a bit is set": "int f(unsigned x) { int n = 0; for (; !(x >> 31); x <<= 1) n++; return n; }",
     "a sign is never shifted out": "int f(int x) { int n = 0; for (; x != 0; x >>= 1) n += g(0); return n; }",
     "the inner one": "void f(const char *x, int n) { for (int i = 0; i < n; i++) while (g(x)) {} }",
     "the outer one": "void f(const char *x, int n) { while (g(x)) for (int i = 0; i < n; i++) g(x + i); }",
@@ -174,6 +185,9 @@ def assembled(folder: Path, *lines: str) -> ObjectCode:
         (True, ("1: cmp r1, #3", "it gt", "movgt r1, r2", "subs r0, #1", "bne 1b", "bx lr")),
         # To an address that is worked out.
         (False, ("1: adds r1, #1", "subs r0, #1", "beq 2f", "mov pc, r2", "2: bx lr")),
+        (True, (*JUMP, "subs r1, r1, r2", *KEPT, "subs r0, #1", *BACK)),
+        (False, (*JUMP, "subs r1, r1, r2", *KEPT, "subs r0, #1", "adds r0, #1", *BACK)),
+        (False, (*JUMP, "subs r1, r1, r0", *KEPT, "subs r0, #1", *BACK)),
     ],
 )
 def test_assembly(ends: bool, lines: tuple[str, ...], tmp_path: Path) -> None:

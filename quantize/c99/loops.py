@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from quantize.c99.loops_flow import find_flow
+from quantize.c99.loops_jumps import jump_targets
 from quantize.c99.loops_names import registers_written
 from quantize.c99.loops_proof import Loop, prove
 from quantize.c99.loops_states import States, evaluate
@@ -71,11 +72,16 @@ def find_loops(units: Sequence[Unit], entry: str = "") -> list[Loop]:
             continue
         unit, function = functions[name]
         always = frozenset.intersection(*given[name]) if name in given and not ringed else frozenset()
-        found += unknown_jumps(unit, function, name)
-        flow = find_flow(function)
         callees = {step: unit.callee(function, step) for step in function.code}
         kept = {step: SCRATCH - written[callee] for step, callee in callees.items() if callee in written}
-        states = evaluate(flow, function, {*unit.constant, *always}, kept)
+        while True:
+            flow = find_flow(function)
+            states = evaluate(flow, function, {*unit.constant, *always}, kept)
+            targets = jump_targets(function, flow, states)
+            if all(function.tables.get(jump) == places for jump, places in targets.items()):
+                break
+            function.tables |= targets
+        found += unknown_jumps(unit, function, name)
         found += prove(flow, states, name)
         for step, arguments in states.calls:
             constants = frozenset(

@@ -46,13 +46,34 @@ def registers_written(step: Instruction) -> set[str]:
     """Return the registers that an instruction other than a call writes, or at least names."""
     name, operands = step.name, step.operands
     plain = name.removesuffix("s") if name in FLAG_SETTING else name
-    if name in COMPARISONS or name in NONE or (name in STORES and operands[-1][-1:] == "]"):
+    if name in COMPARISONS or name in NONE:
         return set()
     if name in PURE or name in IMPURE or plain in SUMS or plain in ("mov", "mla", "mls"):
         return {operands[0]}
+    if name[0] == "v" and name != "vmrs":
+        return vector_written(step)
     text = ", ".join(operands)
-    lists = re.findall(r"\{([^}]*)\}", text) if name[0] != "v" else []
+    if name in STORES or name in LOADS or name == "ldrd":
+        address = text[text.index("[") :] if "[" in text else ""
+        moved = address if address[-1:] != "]" else ""  # [r3, #4]! and [r3], #4 move r3
+        text = moved + ("" if name in STORES else ", ".join(operands[: 2 if name == "ldrd" else 1]))
+    lists = re.findall(r"\{([^}]*)\}", text)
     return {*REGISTER.findall(text), *(r for part in lists for r in listed(part))}
+
+
+def vector_written(step: Instruction) -> set[str]:
+    """Return the general registers that a vector or floating-point instruction writes."""
+    kind, operands = step.name.partition(".")[0], step.operands
+    if kind in ("vpush", "vpop"):
+        return {"sp"}
+    if kind.startswith(("vldr", "vstr")):
+        return set(REGISTER.findall(", ".join(operands[1:]))) if operands[-1][-1:] != "]" else set()
+    if kind.startswith(("vldm", "vstm", "vld2", "vld4", "vst2", "vst4")):
+        return set(REGISTER.findall(", ".join(operands)))
+    if kind.startswith(VECTOR_STEPS):
+        return set(operands[1:2]) if REGISTER.fullmatch(operands[1]) else set()
+    first = operands and REGISTER.fullmatch(operands[0])
+    return {o for o in operands[:2] if REGISTER.fullmatch(o)} if first else set()
 
 
 def count_listed(text: str) -> int:

@@ -21,6 +21,7 @@ class States:
         ending: where it ends.
         returning: on the way back to a loop's header, by the block that jumps back.
         calls: functions called or jumped to, and what r0 to r3 hold then.
+        jumps: addresses loaded into PC, by block and instruction.
     """
 
     unknowns: Unknowns
@@ -29,6 +30,7 @@ class States:
     ending: dict[int, State]
     returning: dict[tuple[int, int], State]
     calls: list[tuple[Instruction, tuple[Value, ...]]]
+    jumps: dict[tuple[int, int], Value]
 
 
 # Places that hold something else when a loop's header is reached again, by header, each with the bytes of the
@@ -71,7 +73,7 @@ class _Round:
     def __init__(self, flow: Flow, machine: Machine, changed: Changes) -> None:
         self.flow = flow
         self.machine = machine
-        self.states = States(machine.unknowns, {}, {}, {}, {}, machine.calls)
+        self.states = States(machine.unknowns, {}, {}, {}, {}, machine.calls, machine.jumps)
         self.changed: dict[int, dict[Place, set[int]]] = {}
         for (header, place), made_of in changed.items():
             self.changed.setdefault(header, {})[place] = made_of

@@ -41,6 +41,7 @@ class Machine:
 
     Attributes:
         calls: functions called or jumped to, and what r0 to r3 hold then.
+        jumps: addresses loaded into PC, by block and instruction.
         escaped: bytes of the stack from which on memory may be written to in ways that are not followed.
         choices: what places hold that were written under a condition, as long as the flags are the same.
     """
@@ -60,6 +61,7 @@ class Machine:
         self.lowest = min(escaped, default=None)
         self.unknowns = Unknowns()
         self.calls: list[tuple[Instruction, tuple[Value, ...]]] = []
+        self.jumps: dict[tuple[int, int], Value] = {}
         self.escaped: set[int] = set()
         self.made_of: dict[int, set[int]] = {}  # by unknown, as `stack_bytes`
         self.block = 0
@@ -121,8 +123,9 @@ class Machine:
         return found
 
     def unknown(self, kind: str, place: Place, *values: Value | Flags | None) -> Value:
-        """Return an unknown of this block that values have gone into."""
-        value = self.unknowns.value(kind, self.block, place)
+        """Return an unknown of this block that is one of some values, or has begun as the one given."""
+        ways = tuple(sorted(v for v in values if isinstance(v, Value))) if kind == "other" else ()
+        value = self.unknowns.value(kind, self.block, place, ways)
         self.note(value, self.stack_bytes(*values))
         return value
 
@@ -283,9 +286,11 @@ class Machine:
         operands = step.operands
         if name == "neg":
             name, operands = "rsb", (*operands, "#0")
-        if operands[1] == "pc":  # as ADR is printed
+        if operands[1] == "pc":  # as ADR is printed: PC is 4 bytes further on, a whole word
+            here, further = Value((step.address + 4) & ~3), self.operand(operands[2])
+            sign = -1 if name.startswith("sub") else 1
             code = self.unknowns.value("start", 0, "pc")
-            return None if step.target is None else plus(code, Value(step.target)), None
+            return None if further is None else plus(plus(code, here), further, sign), None
         two = len(operands) == 2 or not (operands[2] in _GENERAL or operands[2][0] == "#")
         first = self.operand(operands[0] if two else operands[1])
         second = self.shifted(operands[1:] if two else operands[2:])
@@ -382,6 +387,8 @@ class Machine:
         self.move_along(step, access)
         if to in _GENERAL:
             self.put(step, to, value)
+        elif value is not None:
+            self.jumps[self.block, step.address] = value
 
     def literal(self, at: int) -> Value | None:
         """Return a constant between the instructions, a number or an address."""
@@ -446,13 +453,7 @@ class Machine:
                 self.write(step, access.address, None, 16)
             self.move_along(step, access)
             return
-        if kind.startswith(("vldm", "vstm", "vld2", "vld4", "vst2", "vst4")):
-            if kind.startswith("vst"):
-                self.change(step)
-            written: Sequence[str] = operands
-        elif kind.startswith(names.VECTOR_STEPS):
-            written = operands[1:2]
-        else:
-            written = operands[:2] if operands and operands[0] in _GENERAL else ()
-        for register in names.REGISTER.findall(", ".join(written)):
+        if kind.startswith(("vstm", "vst2", "vst4")):
+            self.change(step)
+        for register in names.vector_written(step):
             self.put(step, register, None)

@@ -80,13 +80,14 @@ def read_objects(prefix: str, objects: Sequence[Path], entry: str = "") -> Objec
         table = _table_words(prefix, path) if "\tmov\tpc, r" in text else ()
         units.append(Unit(path.stem, read_functions(text, table), names, constant))
     functions = [function for unit in units for function in unit.functions]
+    loops = find_loops(units, entry)  # also finds where computed jumps go
     return ObjectCode(
         calls=called(units),
         indirect=sum(
             _is_indirect(step) and not f.tables.get(step.address) for f in functions for step in f.code
         ),
         instructions=sum(len(f.code) for f in functions),
-        loops=find_loops(units, entry),
+        loops=loops,
         undefined=frozenset(undefined - {rest[-1] for _, *rest in symbols if rest[-2] != "U"}),
         writable_bytes=sum(int(size) for size in _WRITABLE.findall(tool("size", "-A"))),
     )
