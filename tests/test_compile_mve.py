@@ -28,11 +28,11 @@ WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedant
 RELU = 1
 # What a window of an anchor model may cost, in instructions.
 INSTRUCTIONS = {
-    "emg_cnn": 90_000,
-    "eegnet": 500_000,
-    "acharya13": 700_000,
+    "emg_cnn": 75_000,
+    "eegnet": 330_000,
+    "acharya13": 370_000,
     "lstm": 280_000,
-    "dscnn": 880_000,
+    "dscnn": 800_000,
 }
 emulated = pytest.mark.skipif(not available(), reason="needs arm-none-eabi-gcc and qemu-system-arm")
 

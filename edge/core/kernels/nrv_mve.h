@@ -10,6 +10,12 @@
 
 #if defined(__ARM_FEATURE_MVE) && defined(__GNUC__)
 #define NRV_MVE_ASM 1
+/* At the end of a list of clobbered registers: the predicate, which compilers take to be kept where it is not named. */
+#ifdef __clang__
+#define NRV_MVE_P0
+#else
+#define NRV_MVE_P0 , "p0"
+#endif
 #endif
 
 enum { NRV_MVE_LANES = 16 /* of int8 in a vector */ };

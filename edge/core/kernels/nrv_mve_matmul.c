@@ -123,7 +123,7 @@ static void multiply_rows(const nrv_matmul_t *p, const int8_t *x, const int8_t *
         : [packed] "r"(packed), [depth] "r"(p->depth), [some] "r"(some), [offsets] "w"(offsets),
           [multiplier] "w"(multiplier), [shift] "w"(shift), [zero] "w"(zero), [x_step] "m"(x_step),
           [output_step] "m"(output_step), [y_zero] "m"(y_zero)
-        : "q0", "q1", "lr", "cc", "memory");
+        : "q0", "q1", "lr", "cc", "memory" NRV_MVE_P0);
 }
 
 #else

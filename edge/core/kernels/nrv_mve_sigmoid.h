@@ -93,7 +93,7 @@ NRV_MVE_INLINE int16x8_t nrv_mve_twice_sigmoid13(int16x8_t x, int32_t bits)
         "vmov %q[y], q0\n\t"
         : [y] "=w"(y), [places] "+r"(places), [t] "+r"(t)
         : [a] "w"(a)
-        : "q0", "q1", "q2", "q3", "cc");
+        : "q0", "q1", "q2", "q3", "cc" NRV_MVE_P0);
     return y;
 }
 

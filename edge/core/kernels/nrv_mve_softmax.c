@@ -1,3 +1,7 @@
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os") /* the loops are assembly */
+#endif
+
 #include "nrv_mve_softmax.h"
 
 #include "nrv_mve.h"
@@ -46,8 +50,66 @@ static __attribute__((noinline)) int32x4_t exp_negative(int32x4_t x)
         "vmovt %q[y], q1\n\t"
         : [y] "+w"(y), [t] "=&r"(t)
         : [rest] "w"(rest), [x] "w"(x)
-        : "q1", "cc");
+        : "q1", "cc" NRV_MVE_P0);
     return y;
+}
+
+static inline int32_t highest_of(const int8_t *input, int32_t depth)
+{
+    int32_t highest = INT8_MIN;
+    __asm__ volatile(
+        "dlstp.8 lr, %[depth]\n"
+        "1:\n\t"
+        "vldrb.8 q0, [%[input]], #16\n\t"
+        "vmaxv.s8 %[highest], q0\n\t"
+        "letp lr, 1b\n\t"
+        : [input] "+r"(input), [highest] "+r"(highest)
+        : [depth] "r"(depth)
+        : "lr", "q0", "memory");
+    return (int8_t)highest;
+}
+
+/* Four exponentials from the table in q1, 0 for values too far below. */
+#define LOOK_UP                                                                                                        \
+    "vldrb.s32 q0, [%[input]], #4\n\t"                                                                                 \
+    "vsub.i32 q0, %q[top], q0\n\t"                                                                                     \
+    "vpt.s32 le, q0, %[furthest]\n\t"                                                                                  \
+    "vldrwt.u32 q1, [%[table], q0, uxtw #2]\n\t"
+
+static inline int32_t sum_from_table(const nrv_softmax_t *p, const int8_t *input, int32x4_t top)
+{
+    int32_t sum = 0;
+    __asm__ volatile(
+        "dlstp.32 lr, %[depth]\n"
+        "1:\n\t"
+        LOOK_UP
+        "vrshr.s32 q1, q1, #12\n\t" /* NRV_SUM_INTEGER_BITS */
+        "vaddva.s32 %[sum], q1\n\t"
+        "letp lr, 1b\n\t"
+        : [input] "+l"(input), [sum] "+Te"(sum)
+        : [depth] "r"(p->depth), [table] "r"(p->exponentials), [furthest] "r"(-p->diff_min), [top] "w"(top)
+        : "lr", "q0", "q1", "cc", "memory" NRV_MVE_P0);
+    return sum;
+}
+
+static inline void scale_from_table(const nrv_softmax_t *p, const int8_t *input, int32x4_t top,
+                                    nrv_softmax_scale_t scale, int8_t *output)
+{
+    const int32x4_t lowest = vdupq_n_s32(INT8_MIN);
+    __asm__ volatile(
+        "dlstp.32 lr, %[depth]\n"
+        "1:\n\t"
+        LOOK_UP
+        "vqrdmulh.s32 q1, q1, %[multiplier]\n\t"
+        "vrshl.s32 q1, %[shift]\n\t"
+        "vadd.i32 q1, q1, %q[lowest]\n\t"
+        "vqmovnb.s16 q1, q1\n\t"
+        "vstrb.32 q1, [%[output]], #4\n\t"
+        "letp lr, 1b\n\t"
+        : [input] "+l"(input), [output] "+l"(output)
+        : [depth] "r"(p->depth), [table] "r"(p->exponentials), [furthest] "r"(-p->diff_min), [top] "w"(top),
+          [multiplier] "r"(scale.multiplier), [shift] "r"(-scale.shift), [lowest] "w"(lowest)
+        : "lr", "q0", "q1", "cc", "memory" NRV_MVE_P0);
 }
 
 /* Of up to four values less their row's maximum; 0 for those too far below. */
@@ -55,21 +117,17 @@ static inline int32x4_t exponentials(const nrv_softmax_t *p, const int8_t *input
 {
     const mve_pred16_t some = vctp32q((uint32_t)left);
     const int32x4_t difference = vsubq_n_s32(vldrbq_z_s32(input, some), highest);
-    const mve_pred16_t near = vcmpgeq_m_n_s32(difference, p->diff_min, some);
-    if (p->exponentials != 0) {
-        const uint32x4_t entry = vreinterpretq_u32_s32(vnegq_s32(difference));
-        return vldrwq_gather_shifted_offset_z_s32(p->exponentials, entry, near);
-    }
     const int32x4_t x = vqrdmulhq_n_s32(vshlq_r_s32(difference, p->shift), p->multiplier);
-    return vpselq_s32(exp_negative(x), vdupq_n_s32(0), near);
+    return vpselq_s32(exp_negative(x), vdupq_n_s32(0), vcmpgeq_m_n_s32(difference, p->diff_min, some));
 }
 
 static void softmax_row(const nrv_softmax_t *p, const int8_t *input, int8_t *output)
 {
-    int8_t highest = INT8_MIN;
-    for (int32_t i = 0; i < p->depth; i += NRV_MVE_LANES) {
-        const mve_pred16_t some = vctp8q((uint32_t)(p->depth - i));
-        highest = vmaxvq_p_s8(highest, vldrbq_z_s8(input + i, some), some);
+    const int32_t highest = highest_of(input, p->depth);
+    if (p->exponentials != 0) {
+        const int32x4_t top = vdupq_n_s32(highest);
+        scale_from_table(p, input, top, nrv_softmax_scale(sum_from_table(p, input, top)), output);
+        return;
     }
     int32_t sum = 0;
     for (int32_t i = 0; i < p->depth; i += 4) {
