@@ -35,6 +35,7 @@ from quantize.c99.stripes import striped
 _BLOCK = 4  # channels of a depthwise convolution
 # Instructions of one that takes four channels at a time, for each of them.
 _PER_WINDOW, _PER_TAP = 16, 2.75
+_LEAST_RUN = 3  # taps, for which filling up to a group costs less than copying windows
 _DIFFERENCES = 256  # of an int8 to a higher one
 _MAX_INT16_TAPS = 256  # int8 whose sum fits int16
 
@@ -79,8 +80,9 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
         window |= {"inside_bottom": 1, "inside_right": pixels}
     rows, runs, length = _runs(window, in_c)
     span, copied = 0, taps
-    if length % GROUP and rows * runs > 1:
-        window = {**window, "inside_bottom": 0}
+    if length < _LEAST_RUN and rows * runs > 1:
+        window = {**window, "inside_bottom": 0}  # each window is copied, and so one run
+        rows, runs, length = 1, 1, taps
     else:
         # Up to this far beyond a window is read, which must be in the input.
         beyond = -length % GROUP + (window["stride_w"] * in_c == 1)
@@ -90,7 +92,8 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
         if rows == window["kernel_h"]:
             span = (COLUMNS - 1) * window["stride_w"] + (window["kernel_w"] - 1) * window["dilation_w"] + 1
             copied = max(taps, window["kernel_h"] * span * in_c + beyond)
-    groups = -(-taps // GROUP)
+    rows_of_taps = weights.reshape(len(weights), rows * runs, length)
+    filled = np.pad(rows_of_taps, ((0, 0), (0, 0), (0, -length % GROUP))).reshape(len(weights), -1)
     return replace(
         step,
         kernel="dsp_conv2d",
@@ -100,10 +103,11 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
             "rows": rows,
             "runs": runs,
             "run_groups": -(-length // GROUP),
+            "run_taps": length,
             "span": span,
-            "matrix": matrix(weights.reshape(len(weights), -1), parameters, pool),
+            "matrix": matrix(filled, parameters, pool),
         },
-        scratch=groups * GROUP_BYTES + copied,
+        scratch=filled.shape[1] // GROUP * GROUP_BYTES + copied,
         lead=lead_of_blocks(window, in_c, len(weights) / pool, COLUMNS, whole=True),
     )
 

@@ -114,7 +114,7 @@ def _product(step: Step, groups: int) -> Step:
         "act_max": INT8_MAX,
         "pool": 1,
     }
-    reading = {"in_c": depth, "rows": 1, "runs": 1, "run_groups": groups, "span": COLUMNS}
+    reading = {"in_c": depth, "rows": 1, "runs": 1, "run_groups": groups, "run_taps": depth, "span": COLUMNS}
     return replace(
         step,
         kernel="dsp_product",

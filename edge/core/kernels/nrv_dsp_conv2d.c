@@ -159,7 +159,12 @@ static __attribute__((noinline)) void copy_windows(const nrv_dsp_conv2d_t *p, nr
         } else {
             nrv_padded_patch(w, at->input, p->in_c, at->y, at->x, copy);
         }
-        nrv_widen(copy, w->kernel_h * w->kernel_w * p->in_c, NRV_DSP_COLUMNS, columns);
+        const int8_t *taps = copy;
+        uint32_t *to = columns;
+        for (int32_t run = p->rows * p->runs; run > 0; run--, taps += p->run_taps) {
+            nrv_widen(taps, p->run_taps, NRV_DSP_COLUMNS, to);
+            to += p->run_groups * NRV_DSP_GROUP_WORDS;
+        }
         advance(p, at, 1);
     }
 }

@@ -12,14 +12,15 @@
 
 typedef struct {
     /*
-     * A window that counts as inside is read in place: rows of runs of neighbouring taps, each run a whole number of
-     * groups of four, but for a single run, whose last group may reach beyond the window, not beyond the input.
+     * A window that counts as inside is read in place: rows of runs of neighbouring taps, each run filled up to groups of
+     * four. What is read beyond the last run lies in the input, and meets weights of zero.
      */
     nrv_window_t window;
     int32_t in_c;
     int32_t rows;
     int32_t runs;
     int32_t run_groups;
+    int32_t run_taps;
     int32_t span; /* input columns that four neighbouring windows reach; 0 where those cannot be read as those inside */
     nrv_dsp_matrix_t matrix;
 } nrv_dsp_conv2d_t;
