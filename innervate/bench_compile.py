@@ -7,6 +7,7 @@ from typing import Final
 
 from innervate.verbs.quantizing import read_model
 from quantize.c99.bench import Figures, measure_model
+from quantize.c99.profile import board_of
 
 
 @dataclass(frozen=True)
@@ -53,26 +54,27 @@ class Row:
     peer: PeerFigures | None
 
     def ratio(self, field: str) -> float | None:
-        """Return ours over the peer's, of `instructions`, `code_bytes`, `arena_bytes` or `stack_bytes`."""
-        theirs = self.peer and getattr(self.peer, field)
+        """Return ours over the peer's, of a field of `PeerFigures`; None where it was not recorded."""
+        theirs = self.peer and getattr(self.peer, field, None)
         return float(getattr(self.own, field) / theirs) if theirs else None
 
 
-def rows(files: Sequence[Path], target: str, board: str) -> list[Row]:
-    """Compile models and run each once in the emulator.
+def rows(files: Sequence[Path], target: str, optimize: str = "speed") -> list[Row]:
+    """Compile models and run each once on the emulated board that has the target's processor.
 
     Args:
         files: bundles (.nrv) or .tflite files; the name of one without its suffix finds the peer's figures,
             if the multiply-accumulates agree.
         target: a key of `quantize.c99.kernels.TARGETS`.
-        board: a key of `edge.firmware.bench.emulator.BOARDS`.
+        optimize: a key of `quantize.c99.kernels.WAYS`.
 
     Raises:
-        InnervateError: a file cannot be used, or cross compiler or emulator are missing.
+        InnervateError: a file cannot be used, no board has such a processor, or cross compiler or emulator are
+            missing.
     """
-    made = []
+    made, board = [], board_of(target)
     for file in files:
-        own = measure_model(read_model(file), file.stem, board, target, str(file))
+        own = measure_model(read_model(file), file.stem, board, target, str(file), optimize)
         peer = PEERS.get(board, {}).get(file.stem)
         made.append(Row(own, peer if peer and peer.macs == own.macs else None))
     return made

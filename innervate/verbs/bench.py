@@ -2,12 +2,15 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge.errors import InnervateError
 from innervate.output import Json, emit_json, emit_table, note, progress
+
+if TYPE_CHECKING:
+    from innervate.bench_compile import Row
 
 app = typer.Typer(no_args_is_help=True, help="Measure what things cost, beside others in the same run.")
 
@@ -151,17 +154,19 @@ def quantization(
 def compiled(
     files: Annotated[list[Path], typer.Argument(help="Bundles (.nrv) or .tflite files.", show_default=False)],
     target: Annotated[
-        str, typer.Option("--target", help="Processor: generic, cortex-m4, cortex-m7, cortex-m33.")
+        str,
+        typer.Option("--target", help="Processor: generic, cortex-m4, cortex-m7, cortex-m33, cortex-m55."),
     ] = "cortex-m4",
-    board: Annotated[
-        str, typer.Option("--board", help="Emulated board that runs them: mps2-an386, mps3-an547, ...")
-    ] = "mps2-an386",
+    optimize: Annotated[
+        str, typer.Option("--optimize", help="For speed, balanced or size, as innervate compile does.")
+    ] = "speed",
     json: Json = False,
 ) -> None:
     """Compiled models: instructions and bytes on an emulated board, beside TensorFlow Lite Micro's."""
     from innervate.bench_compile import CONDITIONS, PEER, rows
+    from quantize.c99.profile import board_of
 
-    made = rows(files, target, board)
+    made, board = rows(files, target, optimize), board_of(target)
     sizes = ("instructions", "code_bytes", "arena_bytes", "stack_bytes")
     if json:
         emit_json(
@@ -169,6 +174,7 @@ def compiled(
                 "measured": "emulated",
                 "board": board,
                 "target": target,
+                "optimize": optimize,
                 "peer": PEER,
                 "peer_conditions": CONDITIONS,
                 "rows": [asdict(row) | {"ratios": {size: row.ratio(size) for size in sizes}} for row in made],
@@ -176,30 +182,33 @@ def compiled(
         )
         return
     emit_table(
-        ("model", "MACs", "instructions", "per MAC", "peer", "ratio"),
-        (
-            (
-                *(row.own.model, row.own.macs, row.own.instructions),
-                row.own.instructions / row.own.macs if row.own.macs else None,
-                *(row.peer and row.peer.instructions, row.ratio("instructions")),
-            )
-            for row in made
-        ),
-        f"Instructions of a window, {target} on emulated {board}; peer: {PEER}, stored figures",
-    )
-    emit_table(
-        ("model", "code", "peer", "constants", "arena", "peer", "stack", "peer"),
-        (
-            (
-                *(row.own.model, row.own.code_bytes, row.peer and row.peer.code_bytes),
-                *(row.own.constant_bytes, row.own.arena_bytes, row.peer and row.peer.arena_bytes),
-                *(row.own.stack_bytes, row.peer and row.peer.stack_bytes),
-            )
-            for row in made
-        ),
-        "Bytes",
+        ("model", "what", "own", "peer", "ratio"),
+        (line for row in made for line in _lines(row)),
+        f"A window, {target} ({optimize}) on emulated {board}; peer: {PEER}, stored figures",
     )
     note(f"Peer: {CONDITIONS}.")
+
+
+def _lines(row: "Row") -> list[tuple[object, ...]]:
+    """Lines of the table of `bench compile`, one a figure."""
+    own, peer = row.own, row.peer
+    sizes = {
+        "code_bytes": "code",
+        "beyond_weights_bytes": "flash less weights",
+        "arena_bytes": "arena",
+        "stack_bytes": "stack",
+    }
+    ratio = row.ratio("instructions")
+    lines: list[tuple[object, ...]] = [
+        (own.model, "instructions", own.instructions, peer and peer.instructions, ratio)
+    ]
+    if own.macs:
+        each = peer and peer.instructions / peer.macs
+        lines.append(("", f"of {own.macs:,} MACs, each", own.instructions / own.macs, each, ratio))
+    return lines + [
+        ("", f"{what}, bytes", getattr(own, name), getattr(peer, name, None), row.ratio(name))
+        for name, what in sizes.items()
+    ]
 
 
 @app.command()

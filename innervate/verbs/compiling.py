@@ -50,7 +50,11 @@ def compile_model(
         typer.Option("--out", help="Folder to write; one written before is replaced.", show_default=False),
     ],
     target: Annotated[
-        str, typer.Option("--target", help="Processor: generic, cortex-m4, cortex-m7, cortex-m33.")
+        str,
+        typer.Option(
+            "--target",
+            help="Processor: generic, cortex-m4, cortex-m7, cortex-m33, cortex-m55, cortex-a72, cortex-a76, host.",
+        ),
     ] = "generic",
     measure: Annotated[
         bool, typer.Option("--measure", help="Count each layer's instructions in the emulator.")

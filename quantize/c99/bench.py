@@ -14,7 +14,17 @@ from quantize.c99.kernels import TARGETS
 from quantize.c99.profile import run_once
 
 NAME = "model"
-HEAD = ("model", "MACs", "instructions", "per MAC", "code", "constants", "arena", "stack")
+HEAD = (
+    "model",
+    "MACs",
+    "instructions",
+    "per MAC",
+    "code",
+    "constants",
+    "flash less weights",
+    "arena",
+    "stack",
+)
 
 
 @dataclass(frozen=True)
@@ -26,13 +36,15 @@ class Figures:
     instructions: int
     code_bytes: int
     constant_bytes: int
+    beyond_weights_bytes: int
     arena_bytes: int
     stack_bytes: int
 
     def row(self) -> tuple[str, ...]:
         """Return the cells of a table, in the order of `HEAD`."""
         per_mac = f"{self.instructions / self.macs:.2f}" if self.macs else ""
-        counts = (self.code_bytes, self.constant_bytes, self.arena_bytes, self.stack_bytes)
+        flash = (self.code_bytes, self.constant_bytes, self.beyond_weights_bytes)
+        counts = (*flash, self.arena_bytes, self.stack_bytes)
         return (
             self.model,
             f"{self.macs:,}",
@@ -47,7 +59,9 @@ def measure(file: Path, board: str, target: str = "generic") -> Figures:
     return measure_model(file.read_bytes(), file.stem, board, target, str(file))
 
 
-def measure_model(tflite: bytes, name: str, board: str, target: str, where: str) -> Figures:
+def measure_model(
+    tflite: bytes, name: str, board: str, target: str, where: str, optimize: str = "speed"
+) -> Figures:
     """Compile an int8 model, run it once on random input; a context and a state fed in are zeros.
 
     Args:
@@ -56,13 +70,14 @@ def measure_model(tflite: bytes, name: str, board: str, target: str, where: str)
         board: a key of `edge.firmware.bench.emulator.BOARDS`.
         target: a key of `quantize.c99.kernels.TARGETS`.
         where: the file, for messages.
+        optimize: a key of `quantize.c99.kernels.WAYS`.
 
     Raises:
         InnervateError: the file cannot be used, or cross compiler or emulator are missing.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / NAME
-        report = emit(tflite, NAME, folder, target, where=where)
+        report = emit(tflite, NAME, folder, target, where=where, optimize=optimize)
         result = run_once(folder, report, board)
     assert report.build is not None  # the cross compiler was there
     return Figures(
@@ -71,6 +86,7 @@ def measure_model(tflite: bytes, name: str, board: str, target: str, where: str)
         result.instructions,
         report.build.code_bytes,
         report.constant_bytes,
+        report.beyond_weights_bytes or 0,
         report.arena_bytes,
         result.stack_bytes,
     )

@@ -185,6 +185,7 @@ def emit(
             output_shapes=[list(model.tensors[i].shape) for i in model.outputs],
             macs=sum(step.macs for step in whole.steps),
             constant_bytes=constant_bytes,
+            weight_bytes=sum(t.data.nbytes for t in model.tensors if t.data is not None and t.quantization),
             arena_bytes=placed.size,
             arena_lower_bound=placed.bound,
             state_bytes=states.size if states else 0,

@@ -118,7 +118,8 @@ class Report:
     input_shapes: list[list[int]]
     output_shapes: list[list[int]]
     macs: int
-    constant_bytes: int  # weights, biases, multipliers
+    constant_bytes: int  # weights, biases, multipliers, tables of functions
+    weight_bytes: int  # weights and biases as the file holds them
     arena_bytes: int
     arena_lower_bound: int  # what the fullest layer needs at the least
     # Kept from push to push of a file with states, and as much again for those that follow; beside the arena.
@@ -139,6 +140,11 @@ class Report:
     def flash_bytes(self) -> int | None:
         """Constants and code, where a compiler was at hand."""
         return None if self.build is None else self.constant_bytes + self.build.code_bytes
+
+    @property
+    def beyond_weights_bytes(self) -> int | None:
+        """Flash less the file's weights and biases: code, multipliers, tables, what weights gain when laid out."""
+        return None if self.flash_bytes is None else self.flash_bytes - self.weight_bytes
 
     def to_json(self) -> dict[str, object]:
         """Return what goes into report.json."""
