@@ -69,8 +69,8 @@ def rows(files: Sequence[Path], target: str, optimize: str = "speed") -> list[Ro
         optimize: a key of `quantize.c99.kernels.WAYS`.
 
     Raises:
-        InnervateError: a file cannot be used, no board has such a processor, or cross compiler or emulator are
-            missing.
+        InnervateError: a file cannot be used, no board has such a processor, or a compiler or the emulator
+            is missing.
     """
     made, board = [], board_of(target)
     for file in files:

@@ -53,7 +53,8 @@ def compile_model(
         str,
         typer.Option(
             "--target",
-            help="Processor: generic, cortex-m4, cortex-m7, cortex-m33, cortex-m55, cortex-a72, cortex-a76, host.",
+            help="Processor: generic, cortex-m4, cortex-m7, cortex-m33, cortex-m55, cortex-a72, cortex-a76, "
+            "host.",
         ),
     ] = "generic",
     measure: Annotated[
