@@ -9,7 +9,7 @@ from quantize.c99.loops_thumb import INVERSE, LOOP_ENDS, Function, Instruction
 from quantize.c99.loops_values import FLAGS, Place, Unknowns, Value
 
 
-@dataclass(frozen=True)
+@dataclass
 class States:
     """Of one function.
 
@@ -22,6 +22,7 @@ class States:
         returning: on the way back to a loop's header, by the block that jumps back.
         calls: functions called or jumped to, and what r0 to r3 hold then.
         jumps: addresses loaded into PC, by block and instruction.
+        deepest: as of `Machine`.
     """
 
     unknowns: Unknowns
@@ -31,6 +32,7 @@ class States:
     returning: dict[tuple[int, int], State]
     calls: list[tuple[Instruction, tuple[Value, ...]]]
     jumps: dict[tuple[int, int], Value]
+    deepest: int | None = 0
 
 
 # Places that hold something else when a loop's header is reached again, by header, each with the bytes of the
@@ -100,6 +102,7 @@ class _Round:
                     if machine.held(begun, place) != ended:
                         made_of = machine.stack_bytes(ended)
                         changed.setdefault((loop.header, place), set()).update(made_of)
+        states.deepest = machine.deepest
         return states, changed
 
     def enter(self, address: int) -> State:

@@ -42,6 +42,7 @@ class Machine:
     Attributes:
         calls: functions called or jumped to, and what r0 to r3 hold then.
         jumps: addresses loaded into PC, by block and instruction.
+        deepest: the lowest that the stack pointer gets to, from where it was on entry; None if not followed.
         escaped: bytes of the stack from which on memory may be written to in ways that are not followed.
         choices: what places hold that were written under a condition, as long as the flags are the same.
     """
@@ -62,6 +63,7 @@ class Machine:
         self.unknowns = Unknowns()
         self.calls: list[tuple[Instruction, tuple[Value, ...]]] = []
         self.jumps: dict[tuple[int, int], Value] = {}
+        self.deepest: int | None = 0
         self.escaped: set[int] = set()
         self.made_of: dict[int, set[int]] = {}  # by unknown, as `stack_bytes`
         self.block = 0
@@ -106,6 +108,9 @@ class Machine:
         else:
             self.choices.pop(place, None)
         self.state[place] = value
+        if place == "sp" and self.deepest is not None:
+            offset = self.offset(value)
+            self.deepest = None if offset is None else min(self.deepest, offset)
 
     def set_flags(self, flags: Flags | None) -> None:
         """Write the flags; None: not followed."""

@@ -4,8 +4,10 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from quantize.c99.library import library_frames
 from quantize.c99.object_code import ObjectCode, read_objects
 from quantize.c99.report import Build
 
@@ -56,9 +58,11 @@ def measure(
         listing = subprocess.run(
             [size, "-A", *map(str, objects)], capture_output=True, text=True, check=True
         ).stdout
-        graph = CallGraph([p.read_text() for p in sorted(Path(aside).glob("*.ci"))])
+        texts = [p.read_text() for p in sorted(Path(aside).glob("*.ci"))]
         prefix, own = _CROSS.removesuffix("gcc"), Path(sources[0]).stem  # the model's own source comes first
         code = read_objects(prefix, objects, own) if compiler == _CROSS else None
+        called = CallGraph(texts).foreign(entry) if compiler == _CROSS else []
+        graph = CallGraph(texts, library_frames(prefix, flags, called))
     total = sum(int(m.group(2)) for m in _SECTIONS.finditer(listing))
     build = Build(
         _version(compiler), flags, total - constant_bytes, graph.worst_stack(entry), graph.foreign(entry)
@@ -69,8 +73,9 @@ def measure(
 class CallGraph:
     """Who calls whom with which stack frame, from GCC's -fcallgraph-info=su output, a text a source file."""
 
-    def __init__(self, texts: list[str]) -> None:
-        self._frames: dict[str, int | None] = {}  # None: not known at compile time
+    def __init__(self, texts: list[str], library: Mapping[str, int] | None = None) -> None:
+        """Take the compiler's texts, and frames of functions that they do not define."""
+        self._frames: dict[str, int | None] = dict(library or {})  # None: not known at compile time
         self._calls: dict[str, set[str]] = {}
         for text in texts:
             for title, label in re.findall(r'node: \{ title: "([^"]+)" label: "([^"]*)"', text):
@@ -83,7 +88,7 @@ class CallGraph:
     def worst_stack(self, entry: str, above: tuple[str, ...] = ()) -> int | None:
         """Return the deepest chain of frames from a function; None if one is unknown or calls form a cycle.
 
-        Functions without a frame here (those of the C library) count as 0; see `foreign`.
+        Functions without a frame here count as 0; see `foreign`.
         """
         frame = self._frames.get(entry, 0)
         if frame is None or entry in above:
@@ -97,7 +102,7 @@ class CallGraph:
         return frame + deepest
 
     def foreign(self, entry: str) -> list[str]:
-        """Return the functions that `entry` reaches but the sources do not define."""
+        """Return the functions that `entry` reaches and whose frames are not known."""
         reached, ahead = {entry}, [entry]
         while ahead:
             new = self._calls.get(ahead.pop(), set()) - reached
