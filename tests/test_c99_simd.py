@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.engines.native import NativeEngine
+from quantize.c99 import build_shared
 from quantize.c99.kernels import CORE
 from quantize.c99.lowering import lower
 from quantize.c99.simd_layers import fit
 from quantize.tflite_reader import read_model
-from tests.conformance import compare, run_program, run_sanitized
+from tests.conformance import compare, reference, run_program, run_sanitized
 from tests.random_graphs import random_graph, random_lstm
 from tests.random_networks import random_network
 from tests.random_operators import OPERATORS, random_operators
@@ -130,3 +132,31 @@ def test_kernels_are_those_of_the_family(files: dict[str, bytes], generic: bool)
     """But for a weight of -128, whose products with -128 would not fit where pairs are added."""
     kernels = {step.kernel for tflite in files.values() for step in fit(lower(read_model(tflite))).steps}
     assert kernels == ({"dense"} if generic else {"simd_conv2d", "simd_dense"})
+
+
+def test_a_library_is_for_the_processor_it_was_built_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache that came along with a home folder is not used on another machine."""
+    NATIVE["avx2"].need()
+    compiler = tmp_path / "compiler"
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    libraries = set()
+    for flag in ("-mno-avx512f", "-mno-avx2", "-mno-avx512f"):
+        compiler.write_text(f'#!/bin/sh\nexec gcc "$@" {flag}\n')
+        compiler.chmod(0o755)
+        libraries.add(build_shared(LAYERS["one_block"]))
+    assert len(libraries) == 2
+
+
+def test_a_compiler_that_does_not_know_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "compiler"
+    compiler.write_text('#!/bin/sh\ncase "$*" in *march=native*) exit 1;; esac\nexec gcc "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    window = np.random.default_rng(0).integers(-128, 128, (1, 1, 40, 8), np.int8)
+    tflite = LAYERS["one_block"]
+    outputs = NativeEngine(build_shared(tflite)).run(window)
+    assert np.array_equal(outputs, reference(tflite, [window.reshape(-1)])[0])

@@ -57,7 +57,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     models["two"] = two_inputs_two_outputs()
     models |= {name.lower(): random_operators(name, 0, 4) for name in OPERATORS}
     sources: dict[str, Path] = {}
-    for target in ("generic", "cortex-m4", "cortex-m55"):
+    for target in ("generic", "cortex-m4", "cortex-m55", "host"):
         out = folder / target
         out.mkdir()
         named = {f"{name}_{target[-2:]}": tflite for name, tflite in models.items()}
