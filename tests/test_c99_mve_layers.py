@@ -10,7 +10,7 @@ from edge.firmware.bench.emulator import available, run_windows
 from quantize.c99 import emit
 from tests.conformance import reference, run_sanitized
 from tests.test_compile_mve import BOARD, RELU, TARGET, layer
-from tests.tflite_maker import SAME, VALID
+from tests.tflite_maker import SAME, VALID, Maker
 
 # File, and what it may take for each multiplication: instructions, emulated.
 LAYERS = {
@@ -35,6 +35,25 @@ LAYERS = {
     "depthwise_column": (layer((64, 64, 8), (64, 1), 16, True, (1, 1, VALID, 0)), 1.3),
     "depthwise_long_row": (layer((1, 90, 3), (1, 61), 6, True, (1, 3, SAME, 0)), 1.0),
 }
+
+
+def of_large_scale(depthwise: bool) -> bytes:
+    """A convolution whose channels' scales lie between 1/8 and 1, with RELU: some have a shift of 0."""
+    maker, rng = Maker(), np.random.default_rng(8)
+    source = maker.input((1, 6, 7, 8), 0.5, -3)
+    scales = [float(np.float32(s)) for s in np.linspace(0.25, 1.999, 8)]
+    shape, axis = ((1, 2, 2, 8), 3) if depthwise else ((8, 1, 1, 8), 0)
+    weights = maker.constant(rng.integers(-2, 3, shape).astype(np.int8), scales, axis)
+    bias = maker.constant(rng.integers(-9, 9, 8).astype(np.int32), [s / 2 for s in scales])
+    target = maker.tensor((1, 5, 6, 8) if depthwise else (1, 6, 7, 8), 1.0, -20)
+    options = {"strideH": 1, "strideW": 1, "padding": VALID, "fusedActivationFunction": RELU}
+    if depthwise:
+        options["depthMultiplier"] = 1
+    name = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
+    return maker.finish(maker.operator(name, [source, weights, bias], target, **options))
+
+
+LAYERS |= {f"large_scale_{d}": (of_large_scale(d), 5.0) for d in (False, True)}
 
 
 def test_sanitizers(tmp_path: Path) -> None:

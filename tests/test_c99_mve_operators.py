@@ -23,6 +23,9 @@ KERNELS = {
     "BATCH_MATMUL": "mve_matmul",
     "SOFTMAX": "mve_softmax",
     "LOGISTIC": "mve_lookup",
+    "MAXIMUM": "mve_maximum",
+    "MINIMUM": "mve_minimum",
+    "SQUARED_DIFFERENCE": "mve_squared_difference",
     "FULLY_CONNECTED": "mve_dense",
     "MEAN": "mve_mean",
 }

@@ -58,6 +58,7 @@ _DSP_MATRIX = (
 )
 _SOFTMAX = ("kernels/nrv_softmax_parts.h", *_FLAT)
 _MVE_MATRIX = ("kernels/nrv_mve_matrix.h", "kernels/nrv_mve.h", *_FLAT)
+_MVE_EXTREMUM = ("kernels/nrv_extremum.h", "kernels/nrv_pairs.h", "kernels/nrv_mve.h")
 _MVE_DENSE = ("kernels/nrv_dense.h", "kernels/nrv_scale.h", "kernels/nrv_clamp.h", "kernels/nrv_mve.h")
 _MVE_LSTM = (
     "kernels/nrv_lstm.h",
@@ -190,13 +191,21 @@ MVE = Family(
         "mve_lstm": _kernel("mve_lstm", "mve_lstm", _MVE_LSTM, "nrv_lstm_t"),
         "mve_matmul": _kernel("mve_matmul", "mve_matmul", _MVE_MATMUL, "nrv_matmul_t"),
         "mve_max_pool": _kernel("mve_max_pool", "mve_pool", _MVE_POOL, "nrv_pool_t"),
+        "mve_maximum": _kernel("mve_maximum", "mve_extremum", _MVE_EXTREMUM, "nrv_extremum_t"),
         "mve_mean": _kernel("mve_mean", "mve_mean", _MVE_MEAN, "nrv_mean_t"),
+        "mve_minimum": _kernel("mve_minimum", "mve_extremum", _MVE_EXTREMUM, "nrv_extremum_t"),
         "mve_mul": _kernel("mve_mul", "mve_mul", ("kernels/nrv_mul.h", *_MVE_PAIRS), "nrv_mul_t"),
         "mve_softmax": _kernel(
             "mve_softmax",
             "mve_softmax",
             ("kernels/nrv_softmax.h", "kernels/nrv_mve.h", *_SOFTMAX),
             "nrv_softmax_t",
+        ),
+        "mve_squared_difference": _kernel(
+            "mve_squared_difference",
+            "mve_squared_difference",
+            ("kernels/nrv_squared_difference.h", *_MVE_PAIRS),
+            "nrv_squared_difference_t",
         ),
     },
     mve.fit,

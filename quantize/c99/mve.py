@@ -25,8 +25,10 @@ _SHIFTS = range(-31, 0)  # what VRSHL rounds as the reference does
 
 
 def _is_exact(step: Step) -> bool:
-    shift: Any = step.parameters["shift"]
-    return all(int(s) in _SHIFTS for s in shift)
+    """Whether outputs round as the reference's: without a shift only if all below the zero point is cut."""
+    p: Mapping[str, Any] = step.parameters
+    is_cut = p["act_min"] >= p["output_zero"]
+    return all(int(s) in _SHIFTS or (s == 0 and is_cut) for s in p["shift"])
 
 
 def _taps(weights: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -210,7 +212,7 @@ def _pool(step: Step) -> Step:
 
 def _mean(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
-    fits = p["inner"] >= COLUMNS and p["middle"] == 1 and p["shift"] in _SHIFTS
+    fits = p["middle"] == 1 and p["shift"] in _SHIFTS
     return replace(step, kernel="mve_mean") if fits else step
 
 
@@ -263,9 +265,12 @@ _FIT: dict[str, Callable[[Step], Step]] = {
     "lstm": _lstm,
     "matmul": _matmul,
     "max_pool": _pool,
+    "maximum": _in_turns,
     "mean": _mean,
+    "minimum": _in_turns,
     "mul": _mul,
     "softmax": _in_turns,
+    "squared_difference": _add,
 }
 
 

@@ -1,57 +1,28 @@
 #include "nrv_mve_add.h"
 
-#include "nrv_down.h"
 #include "nrv_mve_pairs.h"
 
 enum { HEADROOM = 20 /* bits */ };
 
-/* An input brought to the common scale: (value - zero) * 2^left, requantized. */
-typedef struct {
-    int32_t zero;
-    int32_t left;
-    int32_t multiplier;
-    int32_t shift;
-    int32_t step; /* from four values to the next */
-} nrv_mve_term_t;
-
-/* A shift of 0 comes with half as the multiplier: half of twice as much, shifted by 1, is the same and exact. */
-static inline nrv_mve_term_t term(const nrv_add_t *p, int32_t which, int32_t step)
-{
-    const int32_t more = p->shift[which] == 0;
-    const nrv_mve_term_t t = {p->zero[which], HEADROOM + more, p->multiplier[which], p->shift[which] - more,
-                              NRV_MVE_WORD * step};
-    return t;
-}
-
 #ifdef NRV_MVE_ASM
-
-static inline int32x4_t raised(const nrv_mve_term_t *t, int32x4_t x)
-{
-    return nrv_mve_requantize_down(vshlq_r_s32(vsubq_n_s32(x, t->zero), t->left), t->multiplier, t->shift);
-}
 
 static inline void add_four(const nrv_add_t *p, const nrv_mve_term_t terms[2], const int8_t *x, const int8_t *y,
                             int8_t *output, int32_t left)
 {
     const mve_pred16_t some = vctp32q((uint32_t)left);
-    const int32x4_t a = raised(&terms[0], vldrbq_z_s32(x, some));
-    const int32x4_t b = raised(&terms[1], vldrbq_z_s32(y, some));
+    const int32x4_t a = nrv_mve_raised(&terms[0], vldrbq_z_s32(x, some));
+    const int32x4_t b = nrv_mve_raised(&terms[1], vldrbq_z_s32(y, some));
     const int32x4_t sum = nrv_mve_requantize_down(vmlaq_n_s32(a, b, p->sign), p->output_multiplier, p->output_shift);
     nrv_mve_store_clamped(output, vaddq_n_s32(sum, p->output_zero), p->act_min, p->act_max, some);
 }
 
 #else
 
-static inline int32_t raised(const nrv_mve_term_t *t, int32_t x)
-{
-    return nrv_requantize_down((x - t->zero) * (1 << t->left), t->multiplier, t->shift);
-}
-
 static inline void add_four(const nrv_add_t *p, const nrv_mve_term_t terms[2], const int8_t *x, const int8_t *y,
                             int8_t *output, int32_t left)
 {
     for (int32_t i = 0; i < NRV_MVE_WORD && i < left; i++) {
-        const int32_t sum = raised(&terms[0], x[i]) + p->sign * raised(&terms[1], y[i]);
+        const int32_t sum = nrv_mve_raised(&terms[0], x[i]) + p->sign * nrv_mve_raised(&terms[1], y[i]);
         const int32_t value = nrv_requantize_down(sum, p->output_multiplier, p->output_shift) + p->output_zero;
         output[i] = nrv_clamp8(value, p->act_min, p->act_max);
     }
@@ -62,7 +33,10 @@ static inline void add_four(const nrv_add_t *p, const nrv_mve_term_t terms[2], c
 void nrv_mve_add(const nrv_add_t *p, const int8_t *first, const int8_t *second, int8_t *output)
 {
     const nrv_pairs_t *w = &p->pairs;
-    const nrv_mve_term_t terms[2] = {term(p, 0, w->first_step[3]), term(p, 1, w->second_step[3])};
+    const nrv_mve_term_t terms[2] = {
+        nrv_mve_term(p->zero[0], HEADROOM, p->multiplier[0], p->shift[0], w->first_step[3]),
+        nrv_mve_term(p->zero[1], HEADROOM, p->multiplier[1], p->shift[1], w->second_step[3]),
+    };
     int8_t copies[2][NRV_MVE_WORD];
     for (int32_t row = 0; row < nrv_pairs_rows(w); row++, output += w->extent[3]) {
         const int8_t *x = nrv_mve_operand(first + nrv_pairs_at(w, w->first_step, row), terms[0].step, copies[0]);

@@ -38,11 +38,37 @@ static void mean(const nrv_mean_t *p, const int8_t *tap, int32_t inner, int8_t *
 
 #endif
 
+/* Of values side by side. */
+static void mean_of_row(const nrv_mean_t *p, const int8_t *input, int8_t *output)
+{
+    int32_t sum = p->offset;
+#ifdef NRV_MVE_ASM
+    __asm__ volatile(
+        "dlstp.8 lr, %[count]\n"
+        "1:\n\t"
+        "vldrb.8 q0, [%[input]], #16\n\t"
+        "vaddva.s8 %[sum], q0\n\t"
+        "letp lr, 1b\n\t"
+        : [input] "+r"(input), [sum] "+Te"(sum)
+        : [count] "r"(p->count)
+        : "lr", "q0", "memory");
+#else
+    for (int32_t i = 0; i < p->count; i++) {
+        sum += input[i];
+    }
+#endif
+    *output = nrv_sat8(nrv_requantize(sum, p->multiplier, p->shift) + p->output_zero);
+}
+
 void nrv_mve_mean(const nrv_mean_t *p, const int8_t *input, int8_t *output)
 {
     for (int32_t outer = 0; outer < p->outer; outer++) {
-        for (int32_t inner = 0; inner < p->inner; inner += 4) {
-            mean(p, input, inner, output);
+        if (p->inner == 1) {
+            mean_of_row(p, input, output);
+        } else {
+            for (int32_t inner = 0; inner < p->inner; inner += 4) {
+                mean(p, input, inner, output);
+            }
         }
         input += p->count * p->inner;
         output += p->inner;
