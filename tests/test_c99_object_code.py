@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge.firmware.bench.emulator import available
@@ -13,7 +14,10 @@ from quantize.c99.checks import checks
 from quantize.c99.library import library_frames, stack_depth
 from quantize.c99.loops_thumb import read_functions
 from quantize.c99.profile import run_once
+from quantize.c99.report import Report
+from quantize.tflite_reader import read_model
 from tests.random_graphs import random_graph, random_lstm
+from tests.random_operators import OPERATORS, random_operators
 
 CROSS = "arm-none-eabi-"
 needs_cross = pytest.mark.skipif(shutil.which(CROSS + "gcc") is None, reason="needs arm-none-eabi-gcc")
@@ -86,3 +90,64 @@ def test_a_bound_beyond_32_bits_fails(tmp_path: Path) -> None:
         for one in report.layers
     ]
     assert not checks(layers, None, None)[0].passed
+
+
+def reachable(tflite: bytes) -> dict[int, int]:
+    """By position of a weighted layer, the size of the largest sum that some int8 input gives it."""
+    model = read_model(tflite, "net.tflite")
+    found = {}
+    for operator in model.operators:
+        if operator.name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            continue
+        source, weights, *rest = (model.tensors[i] for i in operator.inputs if i != -1)
+        assert source.quantization is not None
+        assert weights.data is not None
+        zero = source.quantization.zero_point[0]
+        axis = -1 if operator.name == "DEPTHWISE_CONV_2D" else 0
+        units = np.moveaxis(weights.data, axis, 0).reshape(weights.shape[axis], -1).tolist()
+        biases = rest[0].data.tolist() if rest and rest[0].data is not None else [0] * len(units)
+        low, high = -128 - zero, 127 - zero
+        extremes = [
+            extreme
+            for unit, bias in zip(units, biases, strict=True)
+            for extreme in (
+                bias + sum(max(low * w, high * w) for w in unit),
+                bias + sum(min(low * w, high * w) for w in unit),
+            )
+        ]
+        found[operator.position + 1] = max(map(abs, extremes))
+    return found
+
+
+def below_what_is_reachable(report: Report, sums: dict[int, int]) -> list[int]:
+    """Positions of layers whose bound is too small."""
+    return [one.position for one in report.layers if sums.get(one.position, 0) > (one.accumulator_bound or 0)]
+
+
+@pytest.mark.parametrize("target", ["generic", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("seed", range(8))
+def test_bounds_are_not_below_what_inputs_reach(seed: int, target: str, tmp_path: Path) -> None:
+    model = random_graph(seed)
+    report, sums = emit(model, "net", tmp_path / "net", target), reachable(model)
+    assert below_what_is_reachable(report, sums) == []
+    # A bound that leaves out one part in four of what its layer's inputs reach is noticed.
+    for position, reached in sums.items():
+        less = [
+            replace(one, accumulator_bound=reached * 3 // 4) if one.position == position else one
+            for one in report.layers
+        ]
+        assert below_what_is_reachable(replace(report, layers=less), sums) == [position]
+
+
+# Kernels that move, look up or compare values, and sum none.
+WITHOUT_SUMS = {"pad", "rearrange", "concat", "lookup", "max_pool", "maximum", "minimum"}
+
+
+@pytest.mark.parametrize("target", ["generic", "cortex-m4", "cortex-m55"])
+def test_every_kernel_that_sums_has_a_bound(target: str, tmp_path: Path) -> None:
+    for operator in OPERATORS:
+        report = emit(random_operators(operator, 7, 3), "net", tmp_path / operator, target)
+        for layer in report.layers:
+            kernel = layer.kernel.removeprefix("dsp_").removeprefix("mve_")
+            summing = bool(kernel) and kernel not in WITHOUT_SUMS
+            assert (layer.accumulator_bound is not None) == summing, layer
