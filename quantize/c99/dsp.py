@@ -24,6 +24,7 @@ from quantize.c99.dsp_parts import (
     interleaved,
     is_exact,
     scales,
+    settled,
     words,
 )
 from quantize.c99.dsp_planes import by_planes
@@ -237,6 +238,6 @@ def _pooled(conv: Step, pool: Step) -> Step | None:
 def fit(program: Program) -> Program:
     """Return the program with this family's steps; pads and max-pools become part of convolutions."""
     program = without_pads(program)
-    steps = fused(program, map(laid_down, program.steps), _pooled)
+    steps = fused(program, map(settled, map(laid_down, program.steps)), _pooled)
     fitted = tuple(_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps)
     return striped(replace(program, steps=fitted))

@@ -1,6 +1,7 @@
 """Constants as the DSP kernels take them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +39,26 @@ def is_exact(step: Step) -> bool:
     shift: Any = step.parameters["shift"]
     assert step.accumulator_bound is not None
     return step.accumulator_bound < MAX_BOUND and all(int(s) in SHIFTS for s in np.atleast_1d(shift))
+
+
+def settled(step: Step) -> Step:
+    """Return a step whose channels that always give the zero point have a multiplier of 0.
+
+    Their scales are too small for nrv_dsp_requantize(): pruned or dead channels, mostly.
+    """
+    shift: Any = step.parameters.get("shift")
+    if not isinstance(shift, np.ndarray) or step.accumulator_bound is None or step.kernel not in _SETTLED:
+        return step
+    multiplier: Any = step.parameters["multiplier"]
+    # Below half of the last shift's step all is rounded to 0.
+    halves = np.ldexp(1.0, -shift.astype(np.int64) - 1)
+    still = (multiplier == 0) | ((shift < SHIFTS.start) & (step.accumulator_bound < halves))
+    values = {"multiplier": np.where(still, 0, multiplier), "shift": np.where(still, -1, shift)}
+    kept = {name: value.astype(multiplier.dtype) for name, value in values.items()}
+    return replace(step, parameters={**step.parameters, **kept})
+
+
+_SETTLED: Final = frozenset({"conv2d", "depthwise"})
 
 
 def words(values: NDArray[np.int32]) -> NDArray[np.uint32]:
