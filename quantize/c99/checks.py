@@ -50,15 +50,13 @@ def _loops(code: ObjectCode) -> Check:
     proved = [loop for loop in code.loops if not loop.reason]
     rest = [f"{loop.function} at {loop.address:#x} ({loop.reason})" for loop in code.loops if loop.reason]
     kinds = {kind: sum(kind in loop.assumptions for loop in proved) for kind in Assumption}
-    taken = [f"{count} if {kind.value}" for kind, count in kinds.items() if count]
-    evidence = f"{len(proved)} of {len(code.loops)} loops count towards an end that stays where it is"
+    taken = [f"; {count} of them provided that {kind.value}" for kind, count in kinds.items() if count]
+    evidence = f"{len(proved)} of {len(code.loops)} loops move a counter towards a fixed end on every pass"
     return Check(
         _LOOPS_END,
         "object code",
         not rest,
-        evidence
-        + "".join(f", {part}" for part in taken)
-        + (f"; not proved: {', '.join(rest)}" if rest else ""),
+        evidence + "".join(taken) + (f"; not proved: {', '.join(rest)}" if rest else ""),
     )
 
 

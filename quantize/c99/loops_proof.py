@@ -20,7 +20,7 @@ from quantize.c99.loops_values import Flags, Place, Unknown, Value, plus, signed
 class Assumption(Enum):
     """What a proof may take for granted of numbers that are not in the code."""
 
-    RANGE = "a limit is not within one step of the largest number of its type"
+    RANGE = "this end is more than a step away from the largest number, or smallest, that there is"
 
 
 @dataclass(frozen=True)
