@@ -209,6 +209,7 @@ MVE = Family(
         ),
     },
     mve.fit,
+    block=4,
 )
 
 # Vectors of integers: x86-64 with AVX2 or AVX-512, 64-bit Arm with NEON; plain C elsewhere.

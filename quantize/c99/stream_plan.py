@@ -29,6 +29,7 @@ class Keep:
         first: columns made next to the window's start at each push.
         last: columns made next to its end.
         apart: whether those lie elsewhere.
+        behind: columns next to the window's end that are made together with the newest, at each hop.
     """
 
     whole: bool
@@ -39,6 +40,7 @@ class Keep:
     first: int = 0
     last: int = 0
     apart: bool = False
+    behind: int = 0
 
 
 def newest(flow: Flow, out: Flow, how: Along, made: int, end: int) -> tuple[int, int]:
@@ -72,6 +74,7 @@ def plan_stores(program: Program, flows: Flows, block: int) -> Mapping[int, Keep
             readers.setdefault(tensor, []).append(step)
     outputs = {program.storage(i) for i in program.model.outputs}
     makers = {step.output: step for step in program.steps}
+    together = _made_together(program, flows, block)
     keeps: dict[int, Keep] = {}
     for tensor in [*(s.output for s in reversed(program.steps) if s.output in flows.tensors), source]:
         flow, new = flows.tensors[tensor], flows.new(tensor)
@@ -91,27 +94,47 @@ def plan_stores(program: Program, flows: Flows, block: int) -> Mapping[int, Keep
             if keep.first:
                 first = max(first, sum(read(how, flow.columns, 0, keep.first)[:2]))
         right = flow.columns - flow.high
+        behind = right if tensor in together else 0
         allowed = flow.columns * _MADE_AGAIN
         too_many = first > flow.low + allowed or first + new + right >= flow.columns
         whole = needed or (first > 0 and (tensor == source or too_many))
         maker = makers.get(tensor)
         if whole:
-            first, last = (_filled(maker, flow, count, block) for count in (flow.low, right))
-            made = _filled(maker, flow, new, block)
+            first, last = (_filled(maker, flow, count, block) for count in (flow.low, right - behind))
+            made = _filled(maker, flow, new + behind, block) - behind
             end = (flow.high - 1) * flow.phases + 1
-            keeps[tensor] = Keep(True, flow.whole, end, True, made, first, last)
+            keeps[tensor] = Keep(True, flow.whole, end, True, made, first, last, behind=behind)
             continue
-        apart = maker is not None and right > 0 and back <= new and ending <= allowed
+        apart = right > behind and back <= new and ending <= allowed
         if apart:
             keeps[tensor] = Keep(False, new, new, False, new, first, right + max(ending, 0), True)
             continue
-        last = _filled(maker, flow, right, block)
+        last = _filled(maker, flow, right - behind, block)
         columns = max(back, ending, new, last - right)
-        stays = maker is None or columns > new or right > 0
-        made = _filled(maker, flow, new, block) if stays else new
+        stays = maker is None or columns > new or last > 0
+        made = _filled(maker, flow, new + behind, block) - behind if stays else new
         columns = max(columns, made)
-        keeps[tensor] = Keep(False, columns + right, columns, stays, made, first, last)
+        keeps[tensor] = Keep(False, columns + right, columns, stays, made, first, last, behind=behind)
     return keeps
+
+
+def _made_together(program: Program, flows: Flows, block: int) -> set[int]:
+    """Return the tensors whose few columns next to the window's end are made with the newest before them.
+
+    That fills blocks of windows. When a whole window is run they are made with each of its hops.
+    """
+    together: set[int] = set()
+    for step in program.steps:
+        flow = flows.tensors.get(step.output)
+        sources = [i for i in map(program.storage, step.inputs) if i in flows.tensors]
+        if flow is None or any(
+            flows.tensors[i].high < flows.tensors[i].columns and i not in together for i in sources
+        ):
+            continue
+        right = flow.columns - flow.high
+        if 0 < right < block and 2 * right <= flows.new(step.output):
+            together.add(step.output)
+    return together
 
 
 def _filled(step: Step | None, flow: Flow, count: int, block: int) -> int:

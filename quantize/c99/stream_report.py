@@ -22,7 +22,7 @@ def streaming_report(program: Program, streaming: Streaming) -> StreamingReport:
                 output=program.model.tensors[output].name,
                 streamed=flow is not None,
                 new_columns=keep.made if keep else None,
-                border_columns=keep.first + keep.last if keep else None,
+                border_columns=keep.first + keep.last + keep.behind if keep else None,
                 columns=flow.columns if flow else None,
                 macs=sum(step.macs for step in program.steps if step.operator.position == position),
                 why_not=part.why_not,

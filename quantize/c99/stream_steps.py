@@ -181,13 +181,17 @@ class Builder:
         return [i for i in map(self.program.storage, step.inputs) if i in self.flows.tensors]
 
     def _add_new(self, step: Step) -> None:
-        """Add what makes the interior's newest columns."""
+        """Add what makes the interior's newest columns, and those made together with them."""
         how, out = self.flows.parts[step.operator.position].along, self.flows.tensors[step.output]
         keep, reads = self.keeps[step.output], {}
         for source in self._sources(step):
             flow, end = self.flows.tensors[source], self.keeps[source].end
-            reads[source] = Read(self.stores[source], *newest(flow, out, how, keep.made, end))
-        self._add(step, reads, keep.made, keep.end, self.take, "new")
+            start, count = newest(flow, out, how, keep.made, end)
+            if keep.behind:
+                count = sum(read(how, flow.columns, 0, out.columns)[:2]) - (start + flow.high - end)
+            reads[source] = Read(self.stores[source], start, count)
+        count = keep.made + keep.behind
+        self._add(step, reads, count, keep.end + keep.behind, self.take, "new")
 
     def _add_first(self, step: Step) -> None:
         """Add what makes the columns next to the window's start."""

@@ -13,10 +13,13 @@ static void put(const nrv_dsp_matrix_t *m, int32_t acc, const uint32_t *scale, i
 static nrv_two_sums_t sums_of(const uint32_t *w, const uint32_t *column, int32_t groups)
 {
     nrv_two_sums_t sums = {(int32_t)w[0], (int32_t)w[1]};
-    for (int32_t i = 0; i < 2 * groups; i++) {
-        const uint32_t x = column[NRV_DSP_COLUMNS * i];
-        sums.a = nrv_dual_mul_add(nrv_even(w[2 + i]), x, sums.a);
-        sums.b = nrv_dual_mul_add(nrv_odd(w[2 + i]), x, sums.b);
+    for (w += 2; groups > 0; groups--, w += 2, column += NRV_DSP_GROUP_WORDS) {
+        const uint32_t even = column[0];
+        const uint32_t odd = column[NRV_DSP_COLUMNS];
+        sums.a = nrv_dual_mul_add(nrv_even(w[0]), even, sums.a);
+        sums.b = nrv_dual_mul_add(nrv_odd(w[0]), even, sums.b);
+        sums.a = nrv_dual_mul_add(nrv_even(w[1]), odd, sums.a);
+        sums.b = nrv_dual_mul_add(nrv_odd(w[1]), odd, sums.b);
     }
     return sums;
 }
