@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from quantize.c99.loops_flow import COPY, Flow
-from quantize.c99.loops_steps import Choice, Machine, State
+from quantize.c99.loops_places import Choice, State
+from quantize.c99.loops_steps import Machine
 from quantize.c99.loops_thumb import INVERSE, LOOP_ENDS, Function, Instruction
 from quantize.c99.loops_values import FLAGS, Place, Unknowns, Value
 
