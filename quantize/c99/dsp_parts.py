@@ -54,7 +54,8 @@ def settled(step: Step) -> Step:
     halves = np.ldexp(1.0, -shift.astype(np.int64) - 1)
     still = (multiplier == 0) | ((shift < SHIFTS.start) & (step.accumulator_bound < halves))
     values = {"multiplier": np.where(still, 0, multiplier), "shift": np.where(still, -1, shift)}
-    kept = {name: value.astype(multiplier.dtype) for name, value in values.items()}
+    types = {"multiplier": multiplier.dtype, "shift": shift.dtype}  # as the generic kernels have them, too
+    kept = {name: value.astype(types[name]) for name, value in values.items()}
     return replace(step, parameters={**step.parameters, **kept})
 
 
