@@ -34,11 +34,11 @@ class Planes:
     def instructions(self, window: Mapping[str, int], channels: int, units: int) -> float:
         """Estimate what an image takes."""
         blocks = -(-self.rows * self.columns // COLUMNS)
-        copying = self.plane * (4 * -(-channels // 8) + 9)
-        block = 27 + 8 * (self.groups - 1) if self.groups <= _FEW_GROUPS else 33 + 10 * self.groups
+        copying = self.plane * (4 * -(-channels // 8) + 6)
+        block = 25 + 8 * (self.groups - 1) if self.groups <= _FEW_GROUPS else 31 + 10 * self.groups
         multiplying = units * (15 + blocks * block)
         rectangles = -(-window["out_h"] // self.rows) * -(-window["out_w"] // self.columns)
-        return rectangles * (copying + multiplying + 30 * blocks)
+        return rectangles * (copying + multiplying + 60)
 
     def scratch(self, channels: int) -> int:
         """Return the bytes of windows' places, of planes, and of what is read beyond them."""

@@ -123,12 +123,10 @@ static void fill_planes(const nrv_mve_depthwise_t *p, const int8_t *input, int32
         "add %[w], %[w], %[a0]\n\t"                                                                                    \
         "dls lr, lr\n"                                                                                                 \
         "1:\n\t"                                                                                                       \
-        "ldrd %[a0], %[a1], [%[block]], #8\n\t"                                                                        \
-        "ldrd %[a2], %[a3], [%[block]], #8\n\t"                                                                        \
-        "add %[a0], %[a0], %[plane]\n\t"                                                                               \
-        "add %[a1], %[a1], %[plane]\n\t"                                                                               \
-        "add %[a2], %[a2], %[plane]\n\t"                                                                               \
-        "add %[a3], %[a3], %[plane]\n\t"                                                                               \
+        "vldrw.u32 q1, [%[block]], #16\n\t"                                                                            \
+        "vadd.i32 q1, q1, %[plane]\n\t"                                                                                \
+        "vmov %[a0], %[a2], q1[2], q1[0]\n\t"                                                                          \
+        "vmov %[a1], %[a3], q1[3], q1[1]\n\t"                                                                          \
         multiply("a0") multiply("a1") multiply("a2") multiply("a3")                                                    \
         "vmov q1[2], q1[0], %[a0], %[a2]\n\t"                                                                          \
         "vmov q1[3], q1[1], %[a1], %[a3]\n\t"                                                                          \
@@ -167,13 +165,11 @@ static void multiply_many(const nrv_mve_depthwise_t *p, const uint32_t *w, const
         const int8_t *c0, *c1, *c2, *c3;
         __asm__ volatile(
             "0:\n\t"
-            "ldrd %[c0], %[c1], [%[at]], #8\n\t"
-            "ldrd %[c2], %[c3], [%[at]], #8\n\t"
+            "vldrw.u32 q1, [%[at]], #16\n\t"
             "ldr lr, %[groups]\n\t"
-            "add %[c0], %[c0], %[plane]\n\t"
-            "add %[c1], %[c1], %[plane]\n\t"
-            "add %[c2], %[c2], %[plane]\n\t"
-            "add %[c3], %[c3], %[plane]\n\t"
+            "vadd.i32 q1, q1, %[plane]\n\t"
+            "vmov %[c0], %[c2], q1[2], q1[0]\n\t"
+            "vmov %[c1], %[c3], q1[3], q1[1]\n\t"
             "movs %[a0], #0\n\t"
             "movs %[a1], #0\n\t"
             "movs %[a2], #0\n\t"
