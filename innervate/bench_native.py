@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -78,15 +79,10 @@ def _invoke(library: Path, window: NDArray[np.int8], outputs: int) -> Callable[[
     loaded = ctypes.CDLL(str(library))
     size = ctypes.cast(loaded.nrv_native_info, ctypes.POINTER(ctypes.c_int32))[_MEMORY]
     arrays = np.zeros(size // 8 + 1, np.uint64), window, np.zeros(outputs, np.int8)
-    places = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
+    places = [array.ctypes.data_as(ctypes.c_void_p) for array in arrays]  # which keep their arrays
     loaded.model_reset(places[0])
-    run = loaded.model_run
-    run.restype = None
-
-    def call(keep: tuple[object, ...] = arrays) -> None:
-        run(*places)
-
-    return call
+    loaded.model_run.restype = None
+    return partial(loaded.model_run, *places)
 
 
 def _peer_invoke(tflite: bytes, window: NDArray[np.int8]) -> Callable[[], None]:

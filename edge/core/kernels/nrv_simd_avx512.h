@@ -14,8 +14,8 @@ typedef __m512i nrv_simd_t;
 typedef __m512i nrv_simd_taps_t;
 
 /*
- * Both roundings in one: x * multiplier / 2^31, halves upwards, then / 2^-shift, halves upwards, is the sum with half of
- * each, shifted down once. Products are 64 bits wide, those of even lanes and of odd ones.
+ * Both roundings in one: x * multiplier / 2^31, halves upwards, then / 2^-shift, halves upwards, is the product with
+ * half of each added, shifted down once. Products are 64 bits wide, those of even lanes and of odd ones.
  */
 typedef struct {
     __m512i multiplier[2];
@@ -103,11 +103,7 @@ static inline void nrv_simd_put(int8_t *to, nrv_simd_t x, int32_t count, int32_t
     __m128i bytes = _mm512_cvtsepi32_epi8(_mm512_add_epi32(x, _mm512_set1_epi32(zero)));
     bytes = _mm_max_epi8(bytes, _mm_set1_epi8((char)low));
     bytes = _mm_min_epi8(bytes, _mm_set1_epi8((char)high));
-    if (count == 16) {
-        _mm_storeu_si128((__m128i *)to, bytes);
-    } else {
-        _mm_mask_storeu_epi8(to, (__mmask16)((1u << count) - 1u), bytes);
-    }
+    _mm_mask_storeu_epi8(to, (__mmask16)((1u << count) - 1u), bytes);
 }
 
 /* Few bytes are copied and filled more often than many: the last ones go at once. */

@@ -41,8 +41,9 @@ static NRV_SIMD_INLINE void advance(const nrv_simd_conv2d_t *p, cursor_t *at, in
     const nrv_window_t *w = &p->window;
     const ptrdiff_t step = w->stride_w * p->in_c;
     if (at->x + count < w->out_w) {
+        const int8_t *const first = at->row + at->x * step;
         for (int32_t i = 0; i < count; i++) {
-            windows[i] = at->row + (at->x + i) * step;
+            windows[i] = first + i * step;
         }
         at->x += count;
     } else {
@@ -69,6 +70,12 @@ static NRV_SIMD_APART void put_windows(const nrv_simd_conv2d_t *p, const nrv_sim
     const int32_t zero = p->output_zero;
     const int32_t low = p->act_min;
     const int32_t high = p->act_max;
+    if (pool == 1) {
+        for (int32_t i = 0; i < windows; i++, output += out_c) {
+            nrv_simd_put(output, nrv_simd_requantize(sums[i], &own), channels, zero, low, high);
+        }
+        return;
+    }
     for (int32_t i = 0; i < windows; i += pool, output += out_c) {
         nrv_simd_t highest = sums[i];
         for (int32_t k = 1; k < pool; k++) {
@@ -79,8 +86,8 @@ static NRV_SIMD_APART void put_windows(const nrv_simd_conv2d_t *p, const nrv_sim
 }
 
 /*
- * Windows with `blocks` blocks of sixteen channels from c on, `rows` at a time (both known where this is inlined), until
- * at most `rest` are left.
+ * Windows with `blocks` blocks of sixteen channels from c on, `rows` at a time (both known where this is inlined),
+ * until at most `rest` are left.
  */
 static NRV_SIMD_INLINE void convolve(const nrv_simd_conv2d_t *p, cursor_t *at, int32_t c, int32_t blocks, int32_t rows,
                                      int32_t rest, const nrv_simd_scale_t *scale)
