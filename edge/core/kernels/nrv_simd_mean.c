@@ -1,16 +1,21 @@
 #include "nrv_simd_mean.h"
 
+#include <stddef.h>
+
 #include "nrv_simd_bytes.h"
 
 /* Sixteen means from `first` on. */
 static inline nrv_simd_t mean(const nrv_mean_t *p, const int8_t *first, const int8_t *end,
                               const nrv_simd_scale_t *scale)
 {
-    const int32_t plane = p->second_count * p->inner;
+    const ptrdiff_t step = p->inner;
+    const ptrdiff_t row = p->middle * p->second_count * step;
+    const int32_t is_inside = end - first >= (p->count - 1) * row + (p->second_count - 1) * step + NRV_SIMD_LANES;
     nrv_simd_t sum = nrv_simd_all(p->offset);
-    for (int32_t i = 0; i < p->count; i++, first += p->middle * plane) {
+    for (int32_t i = 0; i < p->count; i++, first += row) {
         for (int32_t k = 0; k < p->second_count; k++) {
-            sum = nrv_simd_add(sum, nrv_simd_widen_before(first + k * p->inner, end));
+            const int8_t *const at = first + k * step;
+            sum = nrv_simd_add(sum, is_inside ? nrv_simd_widen(at) : nrv_simd_widen_before(at, end));
         }
     }
     return nrv_simd_requantize(sum, scale);

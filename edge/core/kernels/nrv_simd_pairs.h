@@ -5,22 +5,46 @@
 #include "nrv_pairs.h"
 #include "nrv_simd_bytes.h"
 
-/* An operand in a row of pairs. */
+/* Rows of pairs one after the other: which one, and where its operands are. */
+typedef struct {
+    int32_t row[3];
+    const int8_t *first;
+    const int8_t *second;
+} nrv_simd_rows_t;
+
+/* Moves on to the next row; 0 after the last one. */
+static inline int32_t nrv_simd_next_row(const nrv_pairs_t *p, nrv_simd_rows_t *at)
+{
+    for (int32_t axis = 2; axis >= 0; axis--) {
+        at->first += p->first_step[axis];
+        at->second += p->second_step[axis];
+        if (++at->row[axis] < p->extent[axis]) {
+            return 1;
+        }
+        at->first -= p->extent[axis] * p->first_step[axis];
+        at->second -= p->extent[axis] * p->second_step[axis];
+        at->row[axis] = 0;
+    }
+    return 0;
+}
+
+/* Where an operand ends. */
+static inline const int8_t *nrv_simd_end(const nrv_pairs_t *p, const int8_t *from, const int32_t step[4])
+{
+    for (int32_t axis = 0; axis < 4; axis++) {
+        from += (p->extent[axis] - 1) * step[axis];
+    }
+    return from + 1;
+}
+
+/* An operand in a row. */
 typedef struct {
     const int8_t *at;
-    const int8_t *end;   /* of the row */
+    const int8_t *end; /* of the whole operand */
     int32_t is_repeated; /* one value for the whole row */
 } nrv_simd_operand_t;
 
-static inline nrv_simd_operand_t nrv_simd_operand(const nrv_pairs_t *p, const int8_t *from, const int32_t step[4],
-                                                  int32_t row)
-{
-    const int8_t *const at = from + nrv_pairs_at(p, step, row);
-    const nrv_simd_operand_t operand = {at, at + p->extent[3], step[3] == 0};
-    return operand;
-}
-
-/* The next sixteen less zero; what lies beyond the row is anything. */
+/* The next sixteen less zero; those beyond the row are anything. */
 static inline nrv_simd_t nrv_simd_next(nrv_simd_operand_t *x, int32_t zero)
 {
     const nrv_simd_t less = nrv_simd_all(-zero);

@@ -1,31 +1,26 @@
 #include "nrv_simd_pool.h"
 
+#include <stddef.h>
+
 #include "nrv_simd_bytes.h"
 
-/* Sums of sixteen channels. */
-static inline nrv_simd_t sum_of(const nrv_pool_t *p, const nrv_pool_part_t *part, int32_t channel, const int8_t *end)
+/* The sum or the highest of each of sixteen channels. */
+static inline nrv_simd_t joined(const nrv_pool_t *p, const nrv_pool_part_t *part, int32_t channel, const int8_t *end,
+                                int32_t average)
 {
-    const int8_t *row = part->taps + channel;
-    nrv_simd_t sum = nrv_simd_all(0);
-    for (int32_t y = 0; y < part->rows; y++, row += p->window.in_w * p->channels) {
+    const ptrdiff_t pixel = p->channels;
+    const ptrdiff_t row = p->window.in_w * pixel;
+    const int8_t *tap = part->taps + channel;
+    const int32_t is_inside = end - tap >= (part->rows - 1) * row + (part->columns - 1) * pixel + NRV_SIMD_LANES;
+    nrv_simd_t all = nrv_simd_all(average ? 0 : INT8_MIN);
+    for (int32_t y = 0; y < part->rows; y++, tap += row) {
         for (int32_t x = 0; x < part->columns; x++) {
-            sum = nrv_simd_add(sum, nrv_simd_widen_before(row + x * p->channels, end));
+            const int8_t *const at = tap + x * pixel;
+            const nrv_simd_t values = is_inside ? nrv_simd_widen(at) : nrv_simd_widen_before(at, end);
+            all = average ? nrv_simd_add(all, values) : nrv_simd_max(all, values);
         }
     }
-    return sum;
-}
-
-static inline nrv_simd_t highest_of(const nrv_pool_t *p, const nrv_pool_part_t *part, int32_t channel,
-                                    const int8_t *end)
-{
-    const int8_t *row = part->taps + channel;
-    nrv_simd_t highest = nrv_simd_all(INT8_MIN);
-    for (int32_t y = 0; y < part->rows; y++, row += p->window.in_w * p->channels) {
-        for (int32_t x = 0; x < part->columns; x++) {
-            highest = nrv_simd_max(highest, nrv_simd_widen_before(row + x * p->channels, end));
-        }
-    }
-    return highest;
+    return all;
 }
 
 /* More than nrv_simd_divide() takes. */
@@ -56,13 +51,10 @@ static inline __attribute__((always_inline)) void pool(const nrv_pool_t *p, cons
                     by = nrv_simd_divisor(taps);
                 }
                 for (int32_t c = 0; c < p->channels; c += NRV_SIMD_LANES) {
-                    nrv_simd_t result;
-                    if (!average) {
-                        result = highest_of(p, &part, c, input + size);
-                    } else if (taps <= NRV_SIMD_MAX_COUNT) {
-                        result = nrv_simd_divide(sum_of(p, &part, c, input + size), &by);
-                    } else {
-                        result = divided_one_by_one(sum_of(p, &part, c, input + size), taps);
+                    nrv_simd_t result = joined(p, &part, c, input + size, average);
+                    if (average) {
+                        result = taps <= NRV_SIMD_MAX_COUNT ? nrv_simd_divide(result, &by)
+                                                            : divided_one_by_one(result, taps);
                     }
                     const int32_t count = nrv_min(p->channels - c, NRV_SIMD_LANES);
                     nrv_simd_put(output + c, result, count, 0, p->act_min, p->act_max);

@@ -4,16 +4,17 @@
 #include "nrv_softmax_parts.h"
 
 /* Writes the exponentials of a row's differences to its highest value; returns their sum as Q12.19. */
-static int32_t exponentials(const nrv_softmax_t *p, const int8_t *input, int32_t *to)
+static int32_t exponentials(const int32_t *table, int32_t depth, const int8_t *input, int32_t *to)
 {
     int8_t highest = INT8_MIN;
-    for (int32_t i = 0; i < p->depth; i++) {
+    for (int32_t i = 0; i < depth; i++) {
         highest = input[i] > highest ? input[i] : highest;
     }
     uint32_t sum = 0;
-    for (int32_t i = 0; i < p->depth; i++) {
-        to[i] = p->exponentials[highest - input[i]];
-        sum += ((uint32_t)to[i] + (1u << (NRV_SUM_INTEGER_BITS - 1))) >> NRV_SUM_INTEGER_BITS;
+    for (int32_t i = 0; i < depth; i++) {
+        const int32_t exp = table[highest - input[i]];
+        to[i] = exp;
+        sum += ((uint32_t)exp + (1u << (NRV_SUM_INTEGER_BITS - 1))) >> NRV_SUM_INTEGER_BITS;
     }
     return (int32_t)sum;
 }
@@ -71,15 +72,17 @@ static inline nrv_simd_t scaled(nrv_simd_t x, const positive_scale_t *scale)
 
 void nrv_simd_softmax(const nrv_softmax_t *p, const int8_t *input, int8_t *output, int8_t *scratch)
 {
+    const int32_t depth = p->depth;
     int32_t *const exp = (int32_t *)(void *)scratch; /* the arena's buffers start on words */
-    for (int32_t i = p->depth; i % NRV_SIMD_LANES != 0; i++) {
+    for (int32_t i = depth; i % NRV_SIMD_LANES != 0; i++) {
         exp[i] = 0;
     }
-    for (int32_t row = 0; row < p->rows; row++, input += p->depth, output += p->depth) {
+    for (int32_t row = 0; row < p->rows; row++, input += depth, output += depth) {
         nrv_simd_one_scale_t memory;
-        const positive_scale_t scale = positive_scale(nrv_softmax_scale(exponentials(p, input, exp)), &memory);
-        for (int32_t i = 0; i < p->depth; i += NRV_SIMD_LANES) {
-            const int32_t count = p->depth - i < NRV_SIMD_LANES ? p->depth - i : NRV_SIMD_LANES;
+        const int32_t sum = exponentials(p->exponentials, depth, input, exp);
+        const positive_scale_t scale = positive_scale(nrv_softmax_scale(sum), &memory);
+        for (int32_t i = 0; i < depth; i += NRV_SIMD_LANES) {
+            const int32_t count = depth - i < NRV_SIMD_LANES ? depth - i : NRV_SIMD_LANES;
             const nrv_simd_t value = scaled(nrv_simd_load(exp + i), &scale);
             nrv_simd_put(output + i, value, count, INT8_MIN, INT8_MIN, INT8_MAX);
         }
