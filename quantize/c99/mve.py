@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from quantize.c99 import dsp
 from quantize.c99.arithmetic import Multiplier
 from quantize.c99.dsp_dense import scale_within
-from quantize.c99.fusion import fused, widened
+from quantize.c99.fusion import fused, widened, without_pads
 from quantize.c99.mve_planes import COLUMNS, LANES, choose_planes, groups_of, planes_lead, reached
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
@@ -104,7 +104,8 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
         return step
     taps, units = weights[0].size, len(weights)
     strides = window["stride_h"], window["stride_w"]
-    if taps == in_c and strides == (1, 1) and window["out_w"] == window["in_w"]:
+    sizes = [(window[f"in_{axis}"], window[f"out_{axis}"]) for axis in "hw"]
+    if taps == in_c and strides == (1, 1) and all(before == after for before, after in sizes):
         # Pointwise: all pixels are one row.
         pixels = window["batches"] * window["out_h"] * window["out_w"]
         window = {**window, "batches": 1, "in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
@@ -282,6 +283,7 @@ def _pooled(conv: Step, pool: Step) -> Step | None:
 
 def fit(program: Program) -> Program:
     """Return the program with this family's steps, and those of the DSP family where it has none."""
+    program = without_pads(program)
     steps = fused(program, map(dsp.laid_down, program.steps), _pooled)
     steps = [_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps]
     return dsp.fit(replace(program, steps=tuple(steps)))
