@@ -7,8 +7,8 @@
 enum { ROWS = NRV_SIMD_ROWS, ACROSS = NRV_SIMD_SUMS / 4 /* blocks of units of a single row */ };
 
 /* Units of so many blocks, from `unit` on, of so many rows (both known where this is inlined), `count` are written. */
-static inline void multiply(const nrv_simd_dense_t *p, int32_t unit, int32_t blocks, int32_t rows,
-                            const int8_t *const *row, int32_t count, int8_t *output)
+static NRV_SIMD_INLINE void multiply(const nrv_simd_dense_t *p, int32_t unit, int32_t blocks, int32_t rows,
+                                     const int8_t *const *row, int32_t count, int8_t *output)
 {
     nrv_simd_t sums[NRV_SIMD_SUMS];
     nrv_simd_multiply(sums, blocks, rows, row, 0, 0, p->groups, p->weights + unit * p->groups * NRV_SIMD_TAPS,

@@ -17,7 +17,7 @@
 
 /* What -O3 does by itself. */
 #if defined(__GNUC__) && !defined(__clang__)
-#define NRV_SIMD_UNROLLED _Pragma("GCC unroll 16")
+#define NRV_SIMD_UNROLLED _Pragma("GCC unroll 8")
 #else
 #define NRV_SIMD_UNROLLED
 #endif
@@ -27,8 +27,8 @@ enum { NRV_SIMD_GROUP_BYTES = NRV_SIMD_LANES * NRV_SIMD_TAPS };
 
 /*
  * sums[b * rows + i] = bias of block b + row i times block b; numbers of blocks and rows are known where this is
- * inlined. Biases of blocks are `apart` words from each other: those of int8, then those of flipped ones. Group g of a row is at
- * places[g], or, where they are not `scattered` (known, too), behind the one before.
+ * inlined. Biases of blocks are `apart` words from each other: those of int8, then those of flipped ones. Group g of a
+ * row is at places[g], or, where they are not `scattered` (known, too), behind the one before.
  */
 static NRV_SIMD_INLINE void nrv_simd_multiply(nrv_simd_t *sums, int32_t blocks, int32_t rows, const int8_t *const *row,
                                               int32_t scattered, const int32_t *places, int32_t groups,
