@@ -190,13 +190,10 @@ def _in_place(step: Step) -> Step:
 
 
 def _softmax(step: Step) -> Step:
-    """One whose exponentials are a table."""
-    p: Mapping[str, Any] = step.parameters
-    if not isinstance(p["exponentials"], np.ndarray):
-        return step
-    table = np.pad(p["exponentials"], (0, _DIFFERENCES - len(p["exponentials"])))
-    parameters = {"rows": p["rows"], "depth": p["depth"], "exponentials": table}
-    return replace(step, kernel="dsp_softmax", parameters=parameters)
+    p = dict[str, Any](step.parameters)
+    if isinstance(p["exponentials"], np.ndarray):
+        p["exponentials"] = np.pad(p["exponentials"], (0, _DIFFERENCES - len(p["exponentials"])))
+    return replace(step, kernel="dsp_softmax", parameters=p, takes_scratch=True, scratch=4 * p["depth"])
 
 
 _FIT: dict[str, Callable[[Step], Step]] = {

@@ -109,7 +109,7 @@ _DSP_PRODUCT = (
     "kernels/nrv_pairs.h",
     *_DSP_MATRIX,
 )
-_DSP_SOFTMAX = ("kernels/nrv_softmax_parts.h", "fixed.h", *_DSP)
+_DSP_SOFTMAX = ("kernels/nrv_softmax.h", "kernels/nrv_softmax_parts.h", "fixed.h", *_DSP)
 _DSP_MATMUL = ("kernels/nrv_matmul.h", "kernels/nrv_pairs.h", "kernels/nrv_dsp.h")
 _DSP_POOL = ("kernels/nrv_dsp_pool.h", "kernels/nrv_pool.h", "kernels/nrv_window.h", *_DSP_CLAMP)
 
@@ -166,7 +166,7 @@ DSP = Family(
         ),
         "dsp_matmul": _kernel("dsp_matmul", "dsp_matmul", _DSP_MATMUL, "nrv_matmul_t"),
         "dsp_product": _kernel("dsp_product", "dsp_product", _DSP_PRODUCT),
-        "dsp_softmax": _kernel("dsp_softmax", "dsp_softmax", _DSP_SOFTMAX),
+        "dsp_softmax": _kernel("dsp_softmax", "dsp_softmax", _DSP_SOFTMAX, "nrv_softmax_t"),
         "dsp_max_pool": _kernel("dsp_max_pool", "dsp_max_pool", _DSP_POOL, "nrv_pool_t"),
         "dsp_mean": _kernel("dsp_mean", "dsp_mean", ("kernels/nrv_mean.h", *_DSP), "nrv_mean_t"),
         "dsp_planes": _kernel("dsp_planes", "dsp_planes", _DSP_CLAMP),
