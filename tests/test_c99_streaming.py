@@ -20,6 +20,7 @@ from quantize.c99.streaming import Streaming, stream
 from quantize.tflite_reader import read_model
 from tests.conformance import FAMILIES, reference
 from tests.random_graphs import random_lstm
+from tests.random_operators import random_operators
 from tests.stateful_models import step_file
 from tests.streams import (
     Case,
@@ -30,8 +31,8 @@ from tests.streams import (
 )
 
 TARGETS = (*FAMILIES, "host")
-GRAPHS = 150
-SANITIZED = 60
+GRAPHS = 120
+SANITIZED = 40
 ANCHORS = [
     ("emg_cnn", 40),
     ("emg_cnn", 48),
@@ -63,6 +64,21 @@ def test_random_graphs(target: str, tmp_path: Path) -> None:
     assert sum(any(one.bordered for one in f) for f in flows) > GRAPHS // 5
     assert sum(any(one.phases > 1 for one in f) for f in flows) >= GRAPHS // 30
     assert sum(any(one.outer > 1 for one in f) for f in flows) > GRAPHS // 8
+
+
+def test_int16_activations(tmp_path: Path) -> None:
+    cases, wide = {}, 0
+    for name in ("WIDE_AVERAGE", "WIDE_CONV", "WIDE_DEPTHWISE", "WIDE_MAX"):
+        for seed in range(12):
+            tflite = random_operators(name, seed, 1)
+            model = read_model(tflite)
+            shape = model.tensors[model.inputs[0]].shape
+            if shape[0] == 1 and max(shape[1:3]) > 3:
+                cases[f"{name}_{seed}".lower()] = Case(tflite, 1 + seed % 2)
+                tensors = streamed(tflite, 1 + seed % 2).flows.tensors
+                wide += any(t.dtype == "INT16" for t in model.tensors if t.index in tensors)
+    assert wide > 8
+    compare_streams(cases, "generic", tmp_path)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -26,7 +26,7 @@ class Kernel:
 class Family:
     """Kernels for one sort of processor; `fit` exchanges steps for those of the family's own kernels.
 
-    `block`: windows of a convolution that take little more time than two of them; 1 where each takes its own.
+    `block`: windows that convolutions multiply at once.
     """
 
     kernels: dict[str, Kernel]
@@ -73,6 +73,7 @@ _MVE_PAIRS = ("kernels/nrv_mve_pairs.h", "kernels/nrv_mve.h", *_PAIRS)
 _MVE_POOL = ("kernels/nrv_pool.h", "kernels/nrv_window.h", "kernels/nrv_mve.h", "kernels/nrv_clamp.h")
 _SIMD = (
     *(f"kernels/nrv_simd{name}.h" for name in ("", "_avx2", "_avx512", "_neon", "_plain")),
+    "kernels/nrv_scale.h",
     *_FLAT,
 )
 _SIMD_MATRIX = ("kernels/nrv_simd_matrix.h", *_SIMD)
@@ -217,7 +218,7 @@ SIMD = Family(
     {
         **GENERIC.kernels,
         "simd_conv2d": _kernel("simd_conv2d", "simd_conv2d", ("kernels/nrv_window.h", *_SIMD_MATRIX)),
-        "simd_dense": _kernel("simd_dense", "simd_dense", ("kernels/nrv_scale.h", *_SIMD_MATRIX)),
+        "simd_dense": _kernel("simd_dense", "simd_dense", _SIMD_MATRIX),
         "simd_add8": _kernel("simd_add8", "simd_add8", ("kernels/nrv_add.h", *_SIMD_PAIRS), "nrv_add_t"),
         "simd_average_pool": _kernel("simd_average_pool", "simd_pool", _SIMD_POOL, "nrv_pool_t"),
         "simd_lstm": _kernel("simd_lstm", "simd_lstm", _SIMD_LSTM),

@@ -78,9 +78,7 @@ class StreamedLayer:
     operator: str
     output: str
     streamed: bool
-    # Computed because the hop adds them, with some again where a kernel takes several at once; None where it
-    # is not streamed.
-    new_columns: int | None
+    new_columns: int | None  # computed because the hop adds them; None where it is not streamed
     border_columns: int | None  # computed anew because of where the window starts and ends
     columns: int | None  # of the whole window
     macs: int  # of a push; the layer's of a whole window are in `layers` of the report

@@ -7,7 +7,6 @@ are made from the input on, of more columns in each layer before.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from quantize.c99.program import Program, Step
 from quantize.c99.stream_flow import Along, Flow, Flows
@@ -25,7 +24,6 @@ class Keep:
         columns: of the store, on the grid, the window's start first where it is whole.
         end: of them, the one behind the interior's newest.
         stays: whether the store stays from call to call.
-        made: columns of the interior made at each hop, some of them again.
         first: columns made next to the window's start at each push.
         last: columns made next to its end.
         apart: whether those lie elsewhere.
@@ -36,17 +34,16 @@ class Keep:
     columns: int
     end: int
     stays: bool
-    made: int
     first: int = 0
     last: int = 0
     apart: bool = False
     behind: int = 0
 
 
-def newest(flow: Flow, out: Flow, how: Along, made: int, end: int) -> tuple[int, int]:
-    """Return start and number of columns in a store of which a layer makes `made` new ones."""
+def newest(flow: Flow, out: Flow, how: Along, new: int, end: int) -> tuple[int, int]:
+    """Return start and number of columns in a store, up to `end`, of which a layer makes `new` ones."""
     last = (out.high - 1) * how.stride - how.pad  # first column of the newest one's
-    before = (made - 1) * (out.grid // flow.grid)
+    before = (new - 1) * (out.grid // flow.grid)
     start = end - 1 - (flow.high - 1 - last) * flow.phases - before
     return start, before + (how.taps - 1) * how.dilation * flow.phases + 1
 
@@ -73,7 +70,6 @@ def plan_stores(program: Program, flows: Flows, block: int) -> Mapping[int, Keep
         for tensor in {program.storage(i) for i in step.inputs}:
             readers.setdefault(tensor, []).append(step)
     outputs = {program.storage(i) for i in program.model.outputs}
-    makers = {step.output: step for step in program.steps}
     together = _made_together(program, flows, block)
     keeps: dict[int, Keep] = {}
     for tensor in [*(s.output for s in reversed(program.steps) if s.output in flows.tensors), source]:
@@ -87,7 +83,7 @@ def plan_stores(program: Program, flows: Flows, block: int) -> Mapping[int, Keep
                 continue
             how, out = flows.parts[reader.operator.position].along, flows.tensors[reader.output]
             keep = keeps[reader.output]
-            back = max(back, -newest(flow, out, how, keep.made, 0)[0])
+            back = max(back, -newest(flow, out, how, flows.new(reader.output), 0)[0])
             if keep.last:
                 start = read(how, flow.columns, out.columns - keep.last, out.columns)[0]
                 ending = max(ending, flow.high - start)
@@ -98,23 +94,17 @@ def plan_stores(program: Program, flows: Flows, block: int) -> Mapping[int, Keep
         allowed = flow.columns * _MADE_AGAIN
         too_many = first > flow.low + allowed or first + new + right >= flow.columns
         whole = needed or (first > 0 and (tensor == source or too_many))
-        maker = makers.get(tensor)
         if whole:
-            first, last = (_filled(maker, flow, count, block) for count in (flow.low, right - behind))
-            made = _filled(maker, flow, new + behind, block) - behind
             end = (flow.high - 1) * flow.phases + 1
-            keeps[tensor] = Keep(True, flow.whole, end, True, made, first, last, behind=behind)
+            keeps[tensor] = Keep(True, flow.whole, end, True, flow.low, right - behind, behind=behind)
             continue
         apart = right > behind and back <= new and ending <= allowed
         if apart:
-            keeps[tensor] = Keep(False, new, new, False, new, first, right + max(ending, 0), True)
+            keeps[tensor] = Keep(False, new, new, False, first, right + max(ending, 0), True)
             continue
-        last = _filled(maker, flow, right - behind, block)
-        columns = max(back, ending, new, last - right)
-        stays = maker is None or columns > new or last > 0
-        made = _filled(maker, flow, new + behind, block) - behind if stays else new
-        columns = max(columns, made)
-        keeps[tensor] = Keep(False, columns + right, columns, stays, made, first, last, behind=behind)
+        end = max(back, ending, new)
+        stays = tensor == source or end > new or right > behind
+        keeps[tensor] = Keep(False, end + right, end, stays, first, right - behind, behind=behind)
     return keeps
 
 
@@ -135,13 +125,3 @@ def _made_together(program: Program, flows: Flows, block: int) -> set[int]:
         if 0 < right < block and 2 * right <= flows.new(step.output):
             together.add(step.output)
     return together
-
-
-def _filled(step: Step | None, flow: Flow, count: int, block: int) -> int:
-    """Return how many columns to make where `count` are needed: more where they fill a block of windows."""
-    window: Any = step.parameters.get("window") if step else None
-    if step is None or step.kernel != "conv2d" or window["out_h"] * window["out_w"] != flow.columns:
-        return count
-    # A window alone takes about as long as half a block.
-    filled = -(-count // block) * block
-    return filled if filled - count <= block // 2 and filled <= flow.high - flow.low else count

@@ -21,7 +21,7 @@ def streaming_report(program: Program, streaming: Streaming) -> StreamingReport:
                 operator=operator.name,
                 output=program.model.tensors[output].name,
                 streamed=flow is not None,
-                new_columns=keep.made if keep else None,
+                new_columns=streaming.flows.new(output) if flow else None,
                 border_columns=keep.first + keep.last + keep.behind if keep else None,
                 columns=flow.columns if flow else None,
                 macs=sum(step.macs for step in program.steps if step.operator.position == position),

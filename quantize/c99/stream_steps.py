@@ -183,14 +183,14 @@ class Builder:
     def _add_new(self, step: Step) -> None:
         """Add what makes the interior's newest columns, and those made together with them."""
         how, out = self.flows.parts[step.operator.position].along, self.flows.tensors[step.output]
-        keep, reads = self.keeps[step.output], {}
+        keep, new, reads = self.keeps[step.output], self.flows.new(step.output), {}
         for source in self._sources(step):
             flow, end = self.flows.tensors[source], self.keeps[source].end
-            start, count = newest(flow, out, how, keep.made, end)
+            start, count = newest(flow, out, how, new, end)
             if keep.behind:
                 count = sum(read(how, flow.columns, 0, out.columns)[:2]) - (start + flow.high - end)
             reads[source] = Read(self.stores[source], start, count)
-        count = keep.made + keep.behind
+        count = new + keep.behind
         self._add(step, reads, count, keep.end + keep.behind, self.take, "new")
 
     def _add_first(self, step: Step) -> None:
