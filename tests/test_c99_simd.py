@@ -8,8 +8,10 @@ import pytest
 
 from edge.engines.native import NativeEngine
 from quantize.c99 import build_shared
+from quantize.c99.arithmetic import single_rounding_multiplier
 from quantize.c99.kernels import CORE
 from quantize.c99.lowering import lower
+from quantize.c99.simd import short_scale
 from quantize.c99.simd_layers import fit
 from quantize.tflite_reader import read_model
 from tests.conformance import compare, reference, run_program, run_sanitized
@@ -61,6 +63,26 @@ LAYERS = {
     "dense_of_one": dense(5, 1, 1),
 }
 LOWEST = {"dense_lowest": dense(3, 20, 4, -128)}
+
+
+def test_short_scales_give_the_same_outputs() -> None:
+    """At every sum where either steps up, and its neighbours; in between both are flat."""
+    found, rng = 0, np.random.default_rng(0)
+    for _ in range(60):
+        bound = int(2 ** rng.uniform(8, 30))
+        multiplier = single_rounding_multiplier(float(2 ** rng.uniform(-16, 1)), bound)
+        assert multiplier is not None
+        short = short_scale(multiplier.value, multiplier.shift, bound)
+        if short is None:
+            continue
+        found += 1
+        pairs = [(multiplier.value, multiplier.shift), short]
+        steps = {((2 * level - 1) << s - 1) // m for m, s in pairs for level in range(1, 256)}
+        for acc in {min(max(step + d, 0), bound) for step in steps for d in (-1, 0, 1, 2)}:
+            first, second = (min((acc * m + (1 << s - 1)) >> s, 255) for m, s in pairs)
+            assert first == second, (acc, pairs)
+    assert found >= 50
+    assert short_scale(0, 40, 100) is None
 
 
 def random_files(first: int, count: int) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.c99.fusion import fused, widened
-from quantize.c99.program import Program, Step
+from quantize.c99.program import Program, Step, Value
 
 LANES = 16
 _TAPS = 4
@@ -95,6 +95,40 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
     )
 
 
+def _first_sums(multiplier: int, shift: int, bound: int) -> list[int]:
+    """Return the least |sum| for 1 or more, 2 or more, ... 255 or more; `bound` + 1 stands for never."""
+    half = 1 << (shift - 1)
+    return [min(-(-((level << shift) - half) // multiplier), bound + 1) for level in range(1, 256)]
+
+
+def short_scale(multiplier: int, shift: int, bound: int) -> tuple[int, int] | None:
+    """Return a multiplier below 2^31 and its shift that scale every |sum| <= bound alike; None without any.
+
+    Of outputs beyond 255 it is known only that they are, and fit 31 bits with a zero point added.
+    """
+    cut = max(0, multiplier.bit_length() - 31)
+    if multiplier == 0 or shift - cut < 1:
+        return None
+    wanted = _first_sums(multiplier, shift, bound)
+    for short in ((multiplier >> cut), (multiplier >> cut) + 1):
+        fits = short < 1 << 31 and bound * short >> (shift - cut) < (1 << 31) - 256
+        if fits and _first_sums(short, shift - cut, bound) == wanted:
+            return short, shift - cut
+    return None
+
+
+def _dense_scales(p: Mapping[str, Any], bound: int) -> dict[str, Value]:
+    """Return a dense layer's multipliers and shifts as its kernel takes them."""
+    pairs = zip(p["multiplier"].tolist(), p["shift"].tolist(), strict=True)
+    short = [short_scale(multiplier, shift, bound) for multiplier, shift in pairs]
+    if None in short:
+        return {"multiplier": p["multiplier"], "shift": p["shift"], "scales": 0}
+    # Units that are missing are shifted as well.
+    columns = [blocks(np.array(column, np.int32)) for column in zip(*filter(None, short), strict=True)]
+    columns[1] = np.maximum(columns[1], 1)
+    return {"multiplier": 0, "shift": 0, "scales": np.stack([c.reshape(-1, LANES) for c in columns], axis=1)}
+
+
 def _dense(step: Step) -> Step:
     p: Mapping[str, Any] = step.parameters
     weights = p["weights"]
@@ -102,13 +136,15 @@ def _dense(step: Step) -> Step:
         return step
     taps = np.pad(weights, ((0, 0), (0, -p["depth"] % _TAPS))).reshape(len(weights), -1, _TAPS)
     groups = taps.shape[1]
-    names = ("rows", "depth", "units", "output_zero", "act_min", "act_max", "multiplier", "shift")
+    names = ("rows", "depth", "units", "output_zero", "act_min", "act_max")
+    assert step.accumulator_bound is not None
     biases = biases_of(p["bias"], weights.sum(axis=1, dtype=np.int64))
     return replace(
         step,
         kernel="simd_dense",
         parameters={
             **{name: p[name] for name in names},
+            **_dense_scales(p, step.accumulator_bound),
             "groups": groups,
             "weights": _packed(taps),
             "bias": np.stack([blocks(b).reshape(-1, LANES) for b in biases], axis=1),

@@ -156,4 +156,27 @@ static inline void nrv_simd_put(int8_t *to, nrv_simd_t x, int32_t count, int32_t
     nrv_simd_put_bytes(to, bytes, count);
 }
 
+static inline __m256i nrv_simd_scale_eight_once(__m256i x, const int32_t *multiplier, const int32_t *shift)
+{
+    const __m256i one = _mm256_set1_epi64x(1);
+    const __m256i size = _mm256_abs_epi32(x);
+    const __m256i factor = nrv_simd_load_eight(multiplier);
+    const __m256i by = nrv_simd_load_eight(shift);
+    const __m256i down[2] = {_mm256_and_si256(by, _mm256_set1_epi64x(0xFF)), _mm256_srli_epi64(by, 32)};
+    __m256i y[2] = {_mm256_mul_epu32(size, factor),
+                    _mm256_mul_epu32(_mm256_srli_epi64(size, 32), _mm256_srli_epi64(factor, 32))};
+    for (int32_t i = 0; i < 2; i++) {
+        const __m256i half = _mm256_sllv_epi64(one, _mm256_sub_epi64(down[i], one));
+        y[i] = _mm256_srlv_epi64(_mm256_add_epi64(y[i], half), down[i]);
+    }
+    return _mm256_sign_epi32(_mm256_blend_epi32(y[0], _mm256_slli_epi64(y[1], 32), 0xAA), x);
+}
+
+static inline nrv_simd_t nrv_simd_scale_once(nrv_simd_t x, const int32_t *multiplier, const int32_t *shift)
+{
+    x.a = nrv_simd_scale_eight_once(x.a, multiplier, shift);
+    x.b = nrv_simd_scale_eight_once(x.b, multiplier + 8, shift + 8);
+    return x;
+}
+
 #endif

@@ -137,4 +137,21 @@ static inline void nrv_simd_fill_masked(int8_t *to, int32_t value, int32_t n)
     }
 }
 
+static inline nrv_simd_t nrv_simd_scale_once(nrv_simd_t x, const int32_t *multiplier, const int32_t *shift)
+{
+    const __m512i one = _mm512_set1_epi64(1);
+    const __m512i size = _mm512_abs_epi32(x);
+    const __m512i factor = _mm512_loadu_si512(multiplier);
+    const __m512i by = _mm512_loadu_si512(shift);
+    const __m512i down[2] = {_mm512_and_si512(by, _mm512_set1_epi64(0xFF)), _mm512_srli_epi64(by, 32)};
+    __m512i y[2] = {_mm512_mul_epu32(size, factor),
+                    _mm512_mul_epu32(_mm512_srli_epi64(size, 32), _mm512_srli_epi64(factor, 32))};
+    for (int32_t i = 0; i < 2; i++) {
+        const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(down[i], one));
+        y[i] = _mm512_srlv_epi64(_mm512_add_epi64(y[i], half), down[i]);
+    }
+    const __m512i all = _mm512_mask_shuffle_epi32(y[0], 0xAAAA, y[1], _MM_PERM_CCAA);
+    return _mm512_mask_sub_epi32(all, _mm512_movepi32_mask(x), _mm512_setzero_si512(), all);
+}
+
 #endif

@@ -6,6 +6,23 @@
 
 enum { ROWS = NRV_SIMD_ROWS, ACROSS = NRV_SIMD_SUMS / 4 /* blocks of units of a single row */ };
 
+/* The outputs of `units` units from `unit` on. */
+static inline void put_units(const nrv_simd_dense_t *p, nrv_simd_t sums, int32_t unit, int32_t units, int8_t *output)
+{
+    if (p->scales) {
+        const int32_t *const scales = p->scales + 2 * unit;
+        nrv_simd_put(output, nrv_simd_scale_once(sums, scales, scales + NRV_SIMD_LANES), units, p->output_zero,
+                     p->act_min, p->act_max);
+        return;
+    }
+    int32_t acc[NRV_SIMD_LANES];
+    nrv_simd_store(acc, sums);
+    for (int32_t u = 0; u < units; u++) {
+        const int32_t value = nrv_scale_once(acc[u], p->multiplier[unit + u], p->shift[unit + u]) + p->output_zero;
+        output[u] = nrv_clamp8(value, p->act_min, p->act_max);
+    }
+}
+
 /* Units of so many blocks, from `unit` on, of so many rows (both known where this is inlined), `count` are written. */
 static NRV_SIMD_INLINE void multiply(const nrv_simd_dense_t *p, int32_t unit, int32_t blocks, int32_t rows,
                                      const int8_t *const *row, int32_t count, int8_t *output)
@@ -14,14 +31,9 @@ static NRV_SIMD_INLINE void multiply(const nrv_simd_dense_t *p, int32_t unit, in
     nrv_simd_multiply(sums, blocks, rows, row, 0, 0, p->groups, p->weights + unit * p->groups * NRV_SIMD_TAPS,
                       p->bias + 2 * unit, 2 * NRV_SIMD_LANES);
     for (int32_t b = 0; b < blocks; b++, unit += NRV_SIMD_LANES) {
-        const int32_t end = p->units - unit < NRV_SIMD_LANES ? p->units : unit + NRV_SIMD_LANES;
+        const int32_t units = p->units - unit < NRV_SIMD_LANES ? p->units - unit : NRV_SIMD_LANES;
         for (int32_t i = 0; i < count; i++) {
-            int32_t acc[NRV_SIMD_LANES];
-            nrv_simd_store(acc, sums[b * rows + i]);
-            for (int32_t u = unit; u < end; u++) {
-                const int32_t value = nrv_scale_once(acc[u - unit], p->multiplier[u], p->shift[u]) + p->output_zero;
-                output[i * p->units + u] = nrv_clamp8(value, p->act_min, p->act_max);
-            }
+            put_units(p, sums[b * rows + i], unit, units, output + i * p->units + unit);
         }
     }
 }

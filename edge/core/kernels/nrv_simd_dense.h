@@ -14,8 +14,10 @@ typedef struct {
     int32_t act_max;
     const int8_t *weights; /* of each sixteen units [groups][16][4]; the units that are missing are 0 */
     const int32_t *bias;   /* of each sixteen units: as in nrv_dense_t, then for flipped input */
-    const uint64_t *multiplier; /* as in nrv_dense_t */
+    /* As in nrv_dense_t; where all fit int32 these are null, and `scales` has multipliers, shifts of each sixteen units. */
+    const uint64_t *multiplier;
     const int8_t *shift;
+    const int32_t *scales;
 } nrv_simd_dense_t;
 
 /* scratch: 4 * groups bytes for each row, as far as there are eight. */

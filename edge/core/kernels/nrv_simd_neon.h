@@ -135,4 +135,20 @@ static inline void nrv_simd_put(int8_t *to, nrv_simd_t x, int32_t count, int32_t
     nrv_simd_put_bytes(to, bytes, count);
 }
 
+static inline nrv_simd_t nrv_simd_scale_once(nrv_simd_t x, const int32_t *multiplier, const int32_t *shift)
+{
+    for (int32_t i = 0; i < 4; i++) {
+        const uint32x4_t size = vreinterpretq_u32_s32(vabsq_s32(x.q[i]));
+        const uint32x4_t factor = vreinterpretq_u32_s32(vld1q_s32(multiplier + 4 * i));
+        const int32x4_t up = vnegq_s32(vld1q_s32(shift + 4 * i));
+        /* Shifts to the right round halves upwards. */
+        const uint64x2_t product = vmull_u32(vget_low_u32(size), vget_low_u32(factor));
+        const uint64x2_t low = vrshlq_u64(product, vmovl_s32(vget_low_s32(up)));
+        const uint64x2_t high = vrshlq_u64(vmull_high_u32(size, factor), vmovl_high_s32(up));
+        const int32x4_t all = vreinterpretq_s32_u32(vmovn_high_u64(vmovn_u64(low), high));
+        x.q[i] = vbslq_s32(vcltzq_s32(x.q[i]), vnegq_s32(all), all);
+    }
+    return x;
+}
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "fixed.h"
 #include "nrv_clamp.h"
+#include "nrv_scale.h"
 
 enum { NRV_SIMD_FLIP = 0, NRV_SIMD_ROWS = 4, NRV_SIMD_BLOCKS = 1 };
 
@@ -90,6 +91,15 @@ static inline void nrv_simd_put(int8_t *to, nrv_simd_t x, int32_t count, int32_t
     for (int32_t i = 0; i < count; i++) {
         to[i] = nrv_clamp8(x.lane[i] + zero, low, high);
     }
+}
+
+/* nrv_scale_once(): x * multiplier / 2^shift, rounded once, halves away from zero. */
+static inline nrv_simd_t nrv_simd_scale_once(nrv_simd_t x, const int32_t *multiplier, const int32_t *shift)
+{
+    for (int32_t i = 0; i < 16; i++) {
+        x.lane[i] = nrv_scale_once(x.lane[i], (uint64_t)multiplier[i], shift[i]);
+    }
+    return x;
 }
 
 #endif
