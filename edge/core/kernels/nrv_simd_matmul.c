@@ -75,29 +75,39 @@ static void widen_rows(const nrv_matmul_t *p, const operands_t *o, const int8_t 
 
 static void multiply(const nrv_matmul_t *p, const operands_t *o, const nrv_simd_scale_t *scale, int8_t *output)
 {
-    for (int32_t row = 0; row < p->rows; row += ROWS) {
-        const int32_t rows = p->rows - row < ROWS ? p->rows - row : ROWS;
+    /* Bytes are written below, which could be any of these for all that the compiler knows. */
+    const nrv_simd_scale_t own = *scale;
+    const int32_t pairs = o->pairs;
+    const int32_t all = p->rows;
+    const int32_t columns = p->columns;
+    const int32_t zero = p->output_zero;
+    for (int32_t row = 0; row < all; row += ROWS) {
+        const int32_t rows = all - row < ROWS ? all - row : ROWS;
         const int16_t *x[ROWS]; /* the missing ones repeat the last */
         for (int32_t i = 0; i < ROWS; i++) {
-            x[i] = o->first + (row + (i < rows ? i : rows - 1)) * 2 * o->pairs;
+            x[i] = o->first + (row + (i < rows ? i : rows - 1)) * 2 * pairs;
         }
         const int16_t *w = o->second;
-        for (int32_t column = 0; column < p->columns; column += NRV_SIMD_LANES) {
+        for (int32_t column = 0; column < columns; column += NRV_SIMD_LANES) {
             static const int32_t zeros[NRV_SIMD_LANES] = {0};
             nrv_simd_t acc[ROWS];
             for (int32_t i = 0; i < ROWS; i++) {
                 acc[i] = nrv_simd_load(zeros);
             }
-            for (int32_t k = 0; k < o->pairs; k++, w += PAIR) {
+            for (int32_t k = 0; k < pairs; k++, w += PAIR) {
                 for (int32_t i = 0; i < ROWS; i++) {
                     acc[i] = nrv_simd_dot_short(acc[i], x[i] + 2 * k, w);
                 }
             }
-            const int32_t left = p->columns - column;
+            const int32_t left = columns - column;
             const int32_t count = left < NRV_SIMD_LANES ? left : NRV_SIMD_LANES;
-            for (int32_t i = 0; i < rows; i++) {
-                nrv_simd_put(output + (row + i) * p->columns + column, nrv_simd_requantize(acc[i], scale), count,
-                             p->output_zero, INT8_MIN, INT8_MAX);
+            for (int32_t i = 0; i < ROWS; i++) {
+                acc[i] = nrv_simd_requantize(acc[i], &own);
+            }
+            int8_t *to = output + row * columns + column;
+            for (int32_t i = 0; i < ROWS; i++) {
+                nrv_simd_put(to, acc[i], count, zero, INT8_MIN, INT8_MAX);
+                to += i + 1 < rows ? columns : 0; /* the last row again */
             }
         }
     }

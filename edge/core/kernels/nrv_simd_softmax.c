@@ -4,6 +4,37 @@
 #include "nrv_softmax_parts.h"
 
 /* Writes the exponentials of a row's differences to its highest value; returns their sum as Q12.19. */
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+
+/* The next sixteen values, as far as there are so many; 0 beyond. */
+static inline __m512i values_at(const int8_t *input, int32_t left, __mmask16 *some)
+{
+    *some = (__mmask16)(left < NRV_SIMD_LANES ? (1u << left) - 1u : 0xFFFFu);
+    return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(*some, input));
+}
+
+static int32_t exponentials(const int32_t *table, int32_t depth, const int8_t *input, int32_t *to)
+{
+    __mmask16 some;
+    __m512i highest = _mm512_set1_epi32(INT8_MIN);
+    for (int32_t i = 0; i < depth; i += NRV_SIMD_LANES) {
+        const __m512i x = values_at(input + i, depth - i, &some);
+        highest = _mm512_mask_max_epi32(highest, some, highest, x);
+    }
+    const __m512i top = _mm512_set1_epi32(_mm512_reduce_max_epi32(highest));
+    const __m512i half = _mm512_set1_epi32(1 << (NRV_SUM_INTEGER_BITS - 1));
+    __m512i sum = _mm512_setzero_si512();
+    for (int32_t i = 0; i < depth; i += NRV_SIMD_LANES) {
+        const __m512i difference = _mm512_sub_epi32(top, values_at(input + i, depth - i, &some));
+        const __m512i exp = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), some, difference, table, 4);
+        _mm512_storeu_si512(to + i, exp);
+        sum = _mm512_add_epi32(sum, _mm512_srli_epi32(_mm512_add_epi32(exp, half), NRV_SUM_INTEGER_BITS));
+    }
+    return _mm512_reduce_add_epi32(sum);
+}
+
+#else
+
 static int32_t exponentials(const int32_t *table, int32_t depth, const int8_t *input, int32_t *to)
 {
     int8_t highest = INT8_MIN;
@@ -18,6 +49,8 @@ static int32_t exponentials(const int32_t *table, int32_t depth, const int8_t *i
     }
     return (int32_t)sum;
 }
+
+#endif
 
 /* nrv_simd_requantize() of what is not negative, but may be as large as int32 can be: AVX2's would overflow. */
 #if defined(__AVX2__) && !defined(__AVX512VNNI__)
