@@ -79,3 +79,10 @@ def test_an_output_takes_its_input_s_place() -> None:
     offsets = {p.buffer.name: p.offset for p in aside.placements}
     assert offsets["second"] == offsets["first"]
     assert aside.size == aside.bound == 128
+
+
+def test_one_kernel_for_all(anchors: Path, tmp_path: Path) -> None:
+    """The last depthwise layer here would save 2 % by planes; the first one needs the other kernel."""
+    report = emit((anchors / "eegnet.tflite").read_bytes(), "net", tmp_path / "net", TARGET)
+    kernels = [layer.kernel for layer in report.layers if layer.operator == "DEPTHWISE_CONV_2D"]
+    assert kernels == ["dsp_depthwise", "dsp_depthwise"]

@@ -36,6 +36,8 @@ from quantize.c99.stripes import striped
 _BLOCK = 4  # channels of a depthwise convolution
 # Instructions of one that takes four channels at a time, for each of them.
 _PER_WINDOW, _PER_TAP = 16, 2.75
+# A further kernel is 1 kB of flash: it has to save this part of the multiplications.
+_WORTH_A_KERNEL = 1 / 20
 _LEAST_RUN = 3  # taps, for which filling up to a group costs less than copying windows
 _DIFFERENCES = 256  # of an int8 to a higher one
 _MAX_INT16_TAPS = 256  # int8 whose sum fits int16
@@ -113,7 +115,15 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
     )
 
 
-def _depthwise(step: Step) -> Step:
+def _direct_instructions(step: Step) -> float:
+    """Estimate what a channel of a depthwise layer takes, four at a time."""
+    p: Mapping[str, Any] = step.parameters
+    window = p["window"]
+    per_window = _PER_WINDOW + _PER_TAP * window["kernel_h"] * window["kernel_w"]
+    return float(window["out_h"] * window["out_w"] * p["channel_multiplier"] * per_window)
+
+
+def _depthwise(step: Step, planes: bool = True) -> Step:
     parameters: Mapping[str, Any] = step.parameters
     in_c, multiplier, window = (parameters[name] for name in ("in_c", "channel_multiplier", "window"))
     if in_c == 1:
@@ -123,11 +133,9 @@ def _depthwise(step: Step) -> Step:
         return _conv2d(replace(step, parameters={**whole, "weights": filters, "out_c": multiplier}))
     if not is_exact(step):
         return step
-    area = window["kernel_h"] * window["kernel_w"]
-    direct = window["out_h"] * window["out_w"] * multiplier * (_PER_WINDOW + _PER_TAP * area)
-    planes = by_planes(step, direct if in_c >= _BLOCK else inf)
-    if planes or in_c < _BLOCK:
-        return planes or step
+    made = by_planes(step, _direct_instructions(step) if in_c >= _BLOCK else inf) if planes else None
+    if made or in_c < _BLOCK:
+        return made or step
     taps = parameters["weights"].reshape(-1, in_c, multiplier)
     # Input channels of each block, then blocks of output channels [blocks * multiplier, 4].
     starts = np.minimum(np.arange(0, in_c, _BLOCK), in_c - _BLOCK)
@@ -236,5 +244,22 @@ def fit(program: Program) -> Program:
     """Return the program with this family's steps; pads and max-pools become part of convolutions."""
     program = without_pads(program)
     steps = fused(program, map(settled, map(laid_down, program.steps)), _pooled)
-    fitted = tuple(_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps)
-    return striped(replace(program, steps=fitted))
+    fitted = [_FIT[s.kernel](s) if s.kernel in _FIT else s for s in steps]
+    return striped(replace(program, steps=tuple(_with_one_depthwise_kernel(steps, fitted))))
+
+
+def _with_one_depthwise_kernel(steps: list[Step], fitted: list[Step]) -> list[Step]:
+    """Return `fitted` without planes where another layer needs the other kernel and they bring little."""
+    if not any(f.kernel == "dsp_depthwise" for f in fitted):
+        return fitted
+    by_planes = [s for s, f in zip(steps, fitted, strict=True) if f.kernel == "dsp_planes"]
+    gain = 0.0
+    for step in by_planes:
+        p: Mapping[str, Any] = step.parameters
+        if p["in_c"] < _BLOCK:
+            return fitted
+        # They take about half.
+        gain += p["window"]["batches"] * p["in_c"] * _direct_instructions(step) / 2
+    if gain > _WORTH_A_KERNEL * sum(f.macs for f in fitted):
+        return fitted
+    return [_depthwise(s, False) if s in by_planes else f for s, f in zip(steps, fitted, strict=True)]
