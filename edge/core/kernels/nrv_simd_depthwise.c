@@ -46,27 +46,27 @@ typedef struct {
     int32_t rows; /* that are left, this one included */
 } place_t;
 
-/* The block after it; the last one again where there is none. */
-static inline place_t next_place(const nrv_simd_depthwise_t *p, place_t at)
+/* To the block after it; the last one stays where there is none. */
+static inline void advance(const nrv_simd_depthwise_t *p, place_t *at)
 {
     const nrv_window_t *w = &p->window;
     const int32_t step = p->pixels * p->in_c;
-    if (at.x + p->pixels < w->out_w) {
-        at.x += p->pixels;
-        at.tap += step;
-        at.output += step;
-    } else if (--at.rows > 0) {
-        at.tap += w->stride_h * w->stride_w * p->plane_w * p->in_c - at.x * p->in_c;
-        at.output += (w->out_w - at.x) * p->in_c;
-        at.x = 0;
+    if (at->x + p->pixels < w->out_w) {
+        at->x += p->pixels;
+        at->tap += step;
+        at->output += step;
+    } else if (--at->rows > 0) {
+        at->tap += w->stride_h * w->stride_w * p->plane_w * p->in_c - at->x * p->in_c;
+        at->output += (w->out_w - at->x) * p->in_c;
+        at->x = 0;
     }
-    return at;
 }
 
-/* One output of each input channel of a block, for all windows. */
-static void multiply(const nrv_simd_depthwise_t *p, place_t at, int32_t channels, const int8_t *weights,
+/* One output of each input channel of a block, for all windows from the first on. */
+static void multiply(const nrv_simd_depthwise_t *p, const place_t *first, int32_t channels, const int8_t *weights,
                      const int32_t *scales)
 {
+    place_t at = *first;
     nrv_simd_columns_t bias;
     nrv_simd_scale_t scale[NRV_SIMD_VECTORS];
     for (int32_t i = 0; i < NRV_SIMD_VECTORS; i++, scales += 4 * NRV_SIMD_LANES) {
@@ -84,7 +84,7 @@ static void multiply(const nrv_simd_depthwise_t *p, place_t at, int32_t channels
             tap[k] = at.tap;
             output[k] = at.output;
             count[k] = nrv_min(p->pixels, p->window.out_w - at.x) * channels;
-            at = next_place(p, at);
+            advance(p, &at);
         }
         for (int32_t g = 0; g < p->groups; g++) {
             nrv_simd_dot_columns(acc, tap, NRV_SIMD_PIXELS, p->places + g * NRV_SIMD_TAPS, weights + g * WEIGHTS);
@@ -110,7 +110,7 @@ static void multiply_blocks(const nrv_simd_depthwise_t *p, const int8_t *plane, 
         const int8_t *const weights = p->weights + number * p->groups * WEIGHTS;
         const int32_t *const scales = p->scales + number * SCALES;
         const place_t at = {plane + first, output + first, 0, rows};
-        multiply(p, at, channels, weights, scales);
+        multiply(p, &at, channels, weights, scales);
     }
 }
 
