@@ -20,6 +20,7 @@ from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 
 _SPAN_BYTES = 512  # that windows at a border may be copied to, as far as four do not need more
+_MAX_UNITS = 1 << 14  # whose outputs for four windows are told apart by 16 bits
 _UNROLLED = 8  # groups of taps
 _SHIFTS = range(-31, 0)  # what VRSHL rounds as the reference does
 
@@ -100,7 +101,7 @@ def _span(window: Mapping[str, int], in_c: int, in_place: bool, read: int) -> tu
 def _conv2d(step: Step, pool: int = 1) -> Step:
     parameters: Mapping[str, Any] = step.parameters
     window, in_c, weights = parameters["window"], parameters["in_c"], parameters["weights"]
-    if not _is_exact(step):
+    if not _is_exact(step) or len(weights) > _MAX_UNITS:
         return step
     taps, units = weights[0].size, len(weights)
     strides = window["stride_h"], window["stride_w"]

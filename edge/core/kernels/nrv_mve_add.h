@@ -1,6 +1,6 @@
 /*
- * nrv_add for processors with Helium, with the same parameters and results, four values at a time. Shifts are -1 to -31,
- * those of the inputs also 0 where the multiplier is 2^30: a half, which is exact.
+ * nrv_add for processors with Helium, with the same parameters and results, four values at a time. Shifts are -1 to
+ * -31, those of the inputs also 0 where the multiplier is 2^30: a half, which is exact.
  */
 #ifndef NRV_MVE_ADD_H
 #define NRV_MVE_ADD_H

@@ -1,5 +1,5 @@
 #if defined(__GNUC__) && !defined(__clang__)
-/* The assembly needs every register, also in a build for a debugger with a frame pointer. What is around it is small. */
+/* The assembly needs every register, also in a build with a frame pointer. What is around it is small. */
 #pragma GCC optimize("Os", "omit-frame-pointer")
 #endif
 
@@ -80,8 +80,8 @@ static void copy_window(const nrv_mve_conv2d_t *p, const nrv_mve_place_t *at, in
  * Four windows, each `step` bytes beyond the one before it: so many rows of so many bytes, a row's last vector whole.
  * A function of its own, for it needs nearly every register.
  */
-static __attribute__((noinline)) void copy_rows_of_four(const int8_t *from, int32_t step, int32_t row_step, int32_t row, int32_t rows,
-                                     int8_t *to, int32_t pitch)
+static __attribute__((noinline)) void copy_rows_of_four(const int8_t *from, int32_t step, int32_t row_step,
+                                                        int32_t row, int32_t rows, int8_t *to, int32_t pitch)
 {
     const int32_t vectors = (row + NRV_MVE_LANES - 1) / NRV_MVE_LANES;
 #ifdef NRV_MVE_ASM
@@ -181,7 +181,7 @@ void nrv_mve_conv2d(const nrv_mve_conv2d_t *p, const int8_t *input, int8_t *outp
     const int32_t image = w->in_h * w->in_w * p->in_c;
     const int32_t step = w->stride_w * p->in_c;
     const int32_t bytes = m->groups * NRV_MVE_LANES;
-    const int32_t pitch = bytes + NRV_MVE_LANES; /* of copied windows, whose last row may be followed by others' values */
+    const int32_t pitch = bytes + NRV_MVE_LANES; /* of copies: whole vectors are written, also of a window's last row */
     const int8_t *const end = input + p->readable;
     nrv_mve_place_t at = {input, 0, 0};
     nrv_mve_four_t four;

@@ -19,8 +19,8 @@ typedef struct {
 } nrv_mve_conv2d_t;
 
 /*
- * scratch: four windows, each filled up to a multiple of 16 bytes and 16 more; then what four windows reach and 15 bytes,
- * if they are copied from there. Or, of windows read in place, what a span reaches, the last window filled up.
+ * scratch: four windows, each filled up to a multiple of 16 bytes and 16 more; then what four windows reach and 15
+ * bytes, if they are copied from there. Or, of windows read in place, what a span reaches, the last window filled up.
  */
 void nrv_mve_conv2d(const nrv_mve_conv2d_t *p, const int8_t *input, int8_t *output, int8_t *scratch);
 

@@ -1,5 +1,5 @@
 #if defined(__GNUC__) && !defined(__clang__)
-/* The assembly needs every register, also in a build for a debugger with a frame pointer. What is around it is small. */
+/* The assembly needs every register, also in a build with a frame pointer. What is around it is small. */
 #pragma GCC optimize("Os", "omit-frame-pointer")
 #endif
 

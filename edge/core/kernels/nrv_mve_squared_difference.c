@@ -6,8 +6,8 @@ enum { HEADROOM = 7 /* bits */ };
 
 #ifdef NRV_MVE_ASM
 
-static inline void square_four(const nrv_squared_difference_t *p, const nrv_mve_term_t terms[2], const int8_t *x, const int8_t *y,
-                            int8_t *output, int32_t left)
+static inline void square_four(const nrv_squared_difference_t *p, const nrv_mve_term_t terms[2], const int8_t *x,
+                               const int8_t *y, int8_t *output, int32_t left)
 {
     const mve_pred16_t some = vctp32q((uint32_t)left);
     const int32x4_t a = nrv_mve_raised(&terms[0], vldrbq_z_s32(x, some));
@@ -20,8 +20,8 @@ static inline void square_four(const nrv_squared_difference_t *p, const nrv_mve_
 
 #else
 
-static inline void square_four(const nrv_squared_difference_t *p, const nrv_mve_term_t terms[2], const int8_t *x, const int8_t *y,
-                            int8_t *output, int32_t left)
+static inline void square_four(const nrv_squared_difference_t *p, const nrv_mve_term_t terms[2], const int8_t *x,
+                               const int8_t *y, int8_t *output, int32_t left)
 {
     for (int32_t i = 0; i < NRV_MVE_WORD && i < left; i++) {
         const int32_t difference = nrv_mve_raised(&terms[0], x[i]) - nrv_mve_raised(&terms[1], y[i]);
@@ -32,7 +32,8 @@ static inline void square_four(const nrv_squared_difference_t *p, const nrv_mve_
 
 #endif
 
-void nrv_mve_squared_difference(const nrv_squared_difference_t *p, const int8_t *first, const int8_t *second, int8_t *output)
+void nrv_mve_squared_difference(const nrv_squared_difference_t *p, const int8_t *first, const int8_t *second,
+                                int8_t *output)
 {
     const nrv_pairs_t *w = &p->pairs;
     const nrv_mve_term_t terms[2] = {

@@ -1,6 +1,6 @@
 /*
- * nrv_squared_difference for processors with Helium, with the same parameters and results, four values at a time. Shifts
- * as for nrv_mve_add().
+ * nrv_squared_difference for processors with Helium, with the same parameters and results, four values at a time.
+ * Shifts as for nrv_mve_add().
  */
 #ifndef NRV_MVE_SQUARED_DIFFERENCE_H
 #define NRV_MVE_SQUARED_DIFFERENCE_H
