@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from tests.random_operators import random_operators
 from tests.stateful_models import step_file
 from tests.streams import (
     Case,
+    Recording,
     compare_streams,
     random_stream,
     rewritten,
@@ -79,6 +81,25 @@ def test_int16_activations(tmp_path: Path) -> None:
                 wide += any(t.dtype == "INT16" for t in model.tensors if t.index in tensors)
     assert wide > 8
     compare_streams(cases, "generic", tmp_path)
+
+
+def test_further_inputs(tmp_path: Path) -> None:
+    graph = Recording(7)
+    graph.maker.graph.tensors[graph.at].shape = [1, 1, 40, 4]
+    graph.shape = (1, 1, 40, 4)
+    graph.maker.operator("TANH", [graph.at], graph.output(graph.shape, 1 / 128, 0))
+    axes = graph.maker.constant(np.array([1, 2], np.int32))
+    graph.maker.operator("MEAN", [graph.at, axes], graph.output((1, 4), 1 / 128, 0), keepDims=False)
+    context = graph.maker.input((1, 3), 1 / 128, 0)
+    joined = graph.maker.tensor((1, 7), 1 / 128, 0)
+    tflite = graph.maker.finish(graph.maker.operator("CONCATENATION", [graph.at, context], joined, axis=1))
+    compare_streams({"joined": Case(tflite, 7)}, "generic", tmp_path)
+
+
+def test_what_moves_nothing(tmp_path: Path) -> None:
+    graph = Recording(8)
+    graph.reshape((prod(graph.shape),))
+    compare_streams({"flat": Case(graph.maker.finish(graph.at), 3)}, "generic", tmp_path)
 
 
 @pytest.mark.parametrize("target", TARGETS)

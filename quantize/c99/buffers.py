@@ -35,7 +35,7 @@ def arena_buffers(program: Program) -> list[Buffer]:
     for number, step in enumerate(program.steps):
         for index in step.inputs:
             last[program.storage(index)] = number
-    last_step = len(program.steps) - 1
+    last_step = max(len(program.steps) - 1, 0)
     buffers = [
         Buffer(kept_buffer(program, i), model.tensors[i].size * model.tensors[i].item_bytes, 0, last_step)
         for i in program.kept

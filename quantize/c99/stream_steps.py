@@ -91,7 +91,7 @@ class Builder:
         source = self.program.model.inputs[0]
         self._place(source, "input", None)
         self.hop = self._tensor(source, self.flows.hop)
-        into, first = self.stores[source].tensor, self.program.steps[0].operator
+        into, first = self.stores[source].tensor, self.program.model.operators[0]
         step = Step(first, "take", self._slide(source), (self.hop,), into, piece="hop")
         self.take.append(replace(step, arguments=("count", "step")))
 
@@ -100,9 +100,7 @@ class Builder:
         keep = self.keeps[tensor]
         owner = self._tensor(tensor, keep.columns, f"columns of {name}")
         self.stores[tensor] = Store(owner, keep.columns)
-        outputs = {self.program.storage(i) for i in self.program.model.outputs}
-        # Outputs are the caller's, and so copied.
-        if keep.whole and self.flows.tensors[tensor].phases == 1 and tensor not in outputs:
+        if keep.whole and self.flows.tensors[tensor].phases == 1:
             self.alias[tensor] = owner
         if keep.stays:
             self.kept[owner] = self.tensors[tensor].zero_point
