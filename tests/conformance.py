@@ -16,6 +16,7 @@ from quantize.c99.emitter import write_sources
 from quantize.c99.kernels import find_target
 from quantize.c99.lowering import lower
 from quantize.c99.shared import find_compiler
+from quantize.c99.streaming import stream
 from quantize.tflite_reader import read_model
 
 WINDOWS = 3  # random inputs a file, besides the lowest and the highest values
@@ -62,15 +63,24 @@ def reference(tflite: bytes, inputs: list[Bytes], keep: bool = True) -> list[Byt
     return outputs
 
 
-def write_all(graphs: Mapping[str, bytes], target: str, folder: Path) -> tuple[list[str], dict[str, int]]:
-    """Write the sources of many files into one folder; return what to compile and the bytes of each arena."""
+def write_all(
+    graphs: Mapping[str, bytes], target: str, folder: Path, hop: int | None = None
+) -> tuple[list[str], dict[str, int]]:
+    """Write the sources of many files into one folder; return what to compile and the bytes of each arena.
+
+    `hop`: samples that each of them takes in a push; None for whole windows only.
+    """
     sources: set[str] = set()
     sizes = {}
     family = find_target(target).family
     for name, tflite in graphs.items():
-        program = family.fit(lower(read_model(tflite, name)))
+        program, streaming = lower(read_model(tflite, name)), None
+        if hop is None:
+            program = family.fit(program)
+        else:
+            program, streaming = stream(program, hop, family, name)
         placed = plan(arena_buffers(program))
-        sources |= set(write_sources(program, name, folder, family, placed)[0])
+        sources |= set(write_sources(program, name, folder, family, placed, streaming=streaming)[0])
         sizes[name] = placed.size
     return [str(folder / s) for s in sorted(sources)], sizes
 
