@@ -20,8 +20,11 @@ class _Padded(Graph):
     value: int | None = None  # in place of zero
     channels = 0  # before the others
     times = 1  # that the PAD is read
+    pointwise = 0  # 1: convolutions of one tap, and PADs of rows only
 
     def window(self) -> tuple[int, int, int, int, int, int, int]:
+        if self.pointwise:
+            return 1, 1, 1, 1, VALID, 1, 1
         height, width = self.shape[1:3]
         kernel = self.integer(1, min(height, 4)), self.integer(1, min(width, 5))
         dilation = [1 if n == 1 else self.integer(1, min(3, (size - 1) // (n - 1)))
@@ -32,6 +35,7 @@ class _Padded(Graph):
     def pad(self) -> None:
         sizes = np.zeros((4, 2), np.int32)
         sizes[1:3] = self.rng.integers(0, 9, (2, 2))
+        sizes[2] *= 1 - self.pointwise
         sizes[3, 0] = self.channels
         before, constant = self.at, self.maker.constant(sizes)
         shape = tuple(n + int(both) for n, both in zip(self.shape, sizes.sum(axis=1), strict=True))
@@ -63,6 +67,13 @@ def kernels(tflite: bytes) -> list[str]:
 
 def test_reference(tmp_path: Path) -> None:
     files = {f"padded_{seed}": padded(seed) for seed in range(120)}
+    compare(files, TARGET, tmp_path)
+    assert not any("pad" in kernels(tflite) for tflite in files.values())
+
+
+def test_rows_before_one_tap(tmp_path: Path) -> None:
+    """What has as many columns as its input, but more rows, is not one row of pixels."""
+    files = {f"rows_{seed}": padded(seed, pointwise=1) for seed in range(20)}
     compare(files, TARGET, tmp_path)
     assert not any("pad" in kernels(tflite) for tflite in files.values())
 

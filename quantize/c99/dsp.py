@@ -76,7 +76,8 @@ def _conv2d(step: Step, pool: int = 1) -> Step:
         return step
     taps = weights[0].size
     strides = window["stride_h"], window["stride_w"]
-    if taps == in_c and strides == (1, 1) and window["out_w"] == window["in_w"]:
+    sizes = [(window[f"in_{axis}"], window[f"out_{axis}"]) for axis in "hw"]
+    if taps == in_c and strides == (1, 1) and all(before == after for before, after in sizes):
         # Pointwise: all pixels are one row.
         pixels = window["batches"] * window["out_h"] * window["out_w"]
         window = {**window, "batches": 1, "in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
