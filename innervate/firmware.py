@@ -8,7 +8,7 @@ from edge.errors import InnervateError
 from edge.firmware.boards import load_board
 from edge.firmware.build import Firmware, build
 from quantize.c99 import emit
-from quantize.c99.hops import saving_hop
+from quantize.c99.streaming.hops import saving_hop
 
 
 def board_of(url: str) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from edge.errors import InnervateError
 from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.tflite_model import Model, Tensor, shortened
 from quantize.tflite_reader import read_file
 from quantize.tflite_rules import check_operators

@@ -14,9 +14,9 @@ from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
 from quantize.c99.emitter import write_sources
 from quantize.c99.kernels import find_target
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.c99.shared import find_compiler
-from quantize.c99.streaming import stream
+from quantize.c99.streaming.stream import stream
 from quantize.tflite_reader import read_model
 
 WINDOWS = 3  # random inputs a file, besides the lowest and the highest values

@@ -25,7 +25,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.random import Generator
 
 from edge.errors import InnervateError
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.inspect import inspect
 from quantize.targets import check, edgetpu_compiler, targets
 from quantize.tflite_reader import read_file, read_model

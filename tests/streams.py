@@ -16,9 +16,9 @@ from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
 from quantize.c99.emitter import write_sources
 from quantize.c99.kernels import find_target
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.c99.shared import find_compiler
-from quantize.c99.streaming import Streaming, stream
+from quantize.c99.streaming.stream import Streaming, stream
 from quantize.tflite_reader import read_model
 from tests.conformance import Ends, main_text, reference, run_main, sanitizing
 from tests.random_graphs import Graph, f32

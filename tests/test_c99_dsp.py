@@ -8,7 +8,7 @@ import pytest
 from edge.firmware.bench.emulator import available, run_windows
 from quantize.c99 import emit
 from quantize.c99.kernels import find_target
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.c99.profile import board_of
 from quantize.tflite_reader import read_model
 from tests.conformance import compare

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge.firmware.bench.emulator import available, run_windows
 from quantize.c99 import emit
 from quantize.c99.arithmetic import Multiplier, single_rounding_multiplier
-from quantize.c99.dsp_dense import scale_within
+from quantize.c99.dsp.dense import scale_within
 from tests.conformance import compare, reference
 from tests.random_draw import f32
 from tests.tflite_maker import Maker

@@ -7,7 +7,7 @@ import pytest
 
 from quantize.c99.arena import Buffer, plan
 from quantize.c99.kernels import find_target
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.tflite_reader import read_model
 from tests.conformance import compare, run_sanitized
 from tests.random_graphs import Graph

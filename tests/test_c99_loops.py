@@ -10,7 +10,7 @@ from edge.errors import InnervateError
 from quantize.c99 import emit
 from quantize.c99.checks import checks
 from quantize.c99.kernels import CORE, TARGETS, Family
-from quantize.c99.loops_proof import Assumption, Loop
+from quantize.c99.loops.proof import Assumption, Loop
 from quantize.c99.object_code import ObjectCode, read_objects
 from tests.random_graphs import random_graph, random_lstm
 

@@ -11,8 +11,8 @@ import pytest
 from edge.firmware.bench.emulator import available
 from quantize.c99 import emit
 from quantize.c99.checks import checks
-from quantize.c99.library import library_frames, stack_depth
-from quantize.c99.loops_thumb import read_functions
+from quantize.c99.loops.library import library_frames, stack_depth
+from quantize.c99.loops.thumb import read_functions
 from quantize.c99.profile import run_once
 from quantize.c99.report import Report
 from quantize.tflite_reader import read_model

@@ -10,9 +10,9 @@ from edge.engines.native import NativeEngine
 from quantize.c99 import build_shared
 from quantize.c99.arithmetic import single_rounding_multiplier
 from quantize.c99.kernels import CORE
-from quantize.c99.lowering import lower
-from quantize.c99.simd import short_scale
-from quantize.c99.simd_layers import fit
+from quantize.c99.lowering.lower import lower
+from quantize.c99.simd.fit import fit
+from quantize.c99.simd.matrix import short_scale
 from quantize.tflite_reader import read_model
 from tests.conformance import compare, reference, run_program, run_sanitized
 from tests.random_graphs import random_graph, random_lstm

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from quantize.c99.kernels import CORE
-from quantize.c99.lowering import lower
-from quantize.c99.simd_layers import fit
+from quantize.c99.lowering.lower import lower
+from quantize.c99.simd.fit import fit
 from quantize.tflite_reader import read_model
 from tests.conformance import compare, run_program, run_sanitized
 from tests.random_graphs import random_lstm

@@ -15,9 +15,9 @@ from innervate.cli import app
 from innervate.report.compiled import render
 from quantize.c99 import emit
 from quantize.c99.kernels import find_target
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.c99.profile import board_of, run_once
-from quantize.c99.streaming import Streaming, stream
+from quantize.c99.streaming.stream import Streaming, stream
 from quantize.tflite_reader import read_model
 from tests.conformance import FAMILIES, reference
 from tests.random_graphs import random_lstm

@@ -21,9 +21,9 @@ from edge.firmware.bench.emulator import (
     run_windows,
 )
 from quantize.c99 import emit
+from quantize.c99.dsp.lstm_tables import exponentials
 from quantize.c99.kernels import CORE, find_target
-from quantize.c99.lowering import lower
-from quantize.c99.lstm_tables import exponentials
+from quantize.c99.lowering.lower import lower
 from quantize.c99.shared import find_compiler
 from quantize.lstm.activations import sigmoid_table, tanh_table
 from quantize.tflite_reader import read_model

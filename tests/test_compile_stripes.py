@@ -12,7 +12,7 @@ from quantize.c99 import emit
 from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
 from quantize.c99.kernels import find_target
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.c99.program import Program
 from quantize.tflite_reader import read_model
 from tests.conformance import FAMILIES, compare, reference, run_sanitized

@@ -14,7 +14,7 @@ from edge.pipeline import Pipeline
 from hil_tests.run import validate
 from innervate.firmware import build_firmware
 from quantize.c99 import build_shared
-from quantize.c99.hops import saving_hop
+from quantize.c99.streaming.hops import saving_hop
 from tests.stateful_models import stateful_bundle, step_file
 from tests.tiny_bundle import CHANNELS, HOP, WINDOW, tiny_bundle, tiny_counts, tiny_path
 from tests.tiny_firmware import need_board

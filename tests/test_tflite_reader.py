@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import InnervateError
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.inspect import inspect
 from quantize.tflite_model import ConvOptions, LstmOptions
 from quantize.tflite_reader import read_file, read_model

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from quantize.c99.loops_proof import Assumption
+from quantize.c99.loops.proof import Assumption
 from quantize.c99.object_code import ObjectCode
 from quantize.c99.report import Build, Check, Layer
 

@@ -14,16 +14,16 @@ from quantize.c99.buffers import arena_buffers
 from quantize.c99.checks import checks
 from quantize.c99.folder import MARK, whole_folder
 from quantize.c99.kernels import CORE, Family, find_target
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.c99.packages import write_packages
 from quantize.c99.profile import board_of, profile
 from quantize.c99.program import Program
 from quantize.c99.report import ArenaBuffer, Layer, Report
 from quantize.c99.source import header, source
 from quantize.c99.states import States
-from quantize.c99.stream_report import streaming_report
-from quantize.c99.stream_steps import MOVES
-from quantize.c99.streaming import Streaming, refuse_states, stream
+from quantize.c99.streaming.report import streaming_report
+from quantize.c99.streaming.steps import MOVES
+from quantize.c99.streaming.stream import Streaming, refuse_states, stream
 from quantize.tflite_reader import read_model
 
 REPORT_FORMAT = 1

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import InnervateError
-from quantize.c99 import dsp, mve, simd_layers
+from quantize.c99.dsp import fit as dsp
+from quantize.c99.mve import fit as mve
 from quantize.c99.program import Program
+from quantize.c99.simd import fit as simd
 from quantize.c99.stripes import striped
 
 CORE = Path(__file__).parents[2] / "edge" / "core"
@@ -231,7 +233,7 @@ SIMD = Family(
             "simd_depthwise", "simd_depthwise", ("kernels/nrv_window.h", *_SIMD_COLUMNS)
         ),
     },
-    simd_layers.fit,
+    simd.fit,
 )
 
 TARGETS = {

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from quantize.c99.loops import Unit, called, find_loops
-from quantize.c99.loops_proof import Loop
-from quantize.c99.loops_thumb import Instruction, read_functions
+from quantize.c99.loops.find import Unit, called, find_loops
+from quantize.c99.loops.proof import Loop
+from quantize.c99.loops.thumb import Instruction, read_functions
 
 _WRITABLE: Final = re.compile(r"^\.(?:data|bss)\S*\s+(\d+)", re.MULTILINE)
 _ROW: Final = re.compile(r"^ ([0-9a-f]+) ((?:[0-9a-f]{2,8} ){1,4})", re.MULTILINE)

@@ -141,7 +141,7 @@ class Report:
 
     @property
     def beyond_weights_bytes(self) -> int | None:
-        """Flash less the file's weights and biases: code, multipliers, tables, what weights gain when laid out."""
+        """Flash less the file's weights and biases: code, multipliers, tables, weights stored wider."""
         return None if self.flash_bytes is None else self.flash_bytes - self.weight_bytes
 
     def to_json(self) -> dict[str, object]:

@@ -14,11 +14,11 @@ from edge.signal_path import SignalPath
 from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
 from quantize.c99.emitter import states_of, write_sources
-from quantize.c99.hops import saving_hop
 from quantize.c99.kernels import find_target
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.c99.program import Program
-from quantize.c99.streaming import stream
+from quantize.c99.streaming.hops import saving_hop
+from quantize.c99.streaming.stream import stream
 from quantize.tflite_reader import read_model
 
 # -O3 keeps sums in registers; the arithmetic is integer, so results cannot depend on it.

@@ -10,7 +10,7 @@ from quantize.c99.buffers import kept_buffer, output_buffer, scratch_buffer, sta
 from quantize.c99.kernels import CORE, Family
 from quantize.c99.program import Program, Step, Value
 from quantize.c99.states import States
-from quantize.c99.streaming import Streaming
+from quantize.c99.streaming.stream import Streaming
 from quantize.c99.structures import structures
 from quantize.tflite_model import Tensor
 

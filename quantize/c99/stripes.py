@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
-from quantize.c99.mve_planes import smaller_planes
+from quantize.c99.mve.planes import smaller_planes
 from quantize.c99.program import Program, Step, Stripe
 
 _PREFIXES: Final = ("", "dsp_", "mve_")  # of the families' kernels

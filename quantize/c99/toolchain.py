@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from quantize.c99.library import library_frames
+from quantize.c99.loops.library import library_frames
 from quantize.c99.object_code import ObjectCode, read_objects
 from quantize.c99.report import Build
 

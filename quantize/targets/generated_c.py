@@ -9,7 +9,7 @@ from edge.errors import InnervateError
 from quantize.c99.arena import plan
 from quantize.c99.buffers import arena_buffers
 from quantize.c99.kernels import TARGETS, Family
-from quantize.c99.lowering import lower
+from quantize.c99.lowering.lower import lower
 from quantize.c99.program import Program, Value
 from quantize.targets.report import TargetReport
 from quantize.targets.rule import Misfit, Site, file_rule, rule

@@ -11,9 +11,9 @@ from edge.errors import InnervateError
 from quantize.c99.kernels import Family
 from quantize.c99.program import Program
 from quantize.c99.states import States
-from quantize.c99.stream_flow import Flow, Flows, Part, find_flows
-from quantize.c99.stream_plan import Keep
-from quantize.c99.stream_steps import Builder
+from quantize.c99.streaming.flow import Flow, Flows, Part, find_flows
+from quantize.c99.streaming.plan import Keep
+from quantize.c99.streaming.steps import Builder
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def stream(program: Program, hop: int, family: Family, where: str) -> tuple[Prog
     """Return a lowered program streamed, with a family's steps.
 
     Args:
-        program: as `quantize.c99.lowering.lower` returns it.
+        program: as `quantize.c99.lowering.lower.lower` returns it.
         hop: samples, shorter than the window.
         family: of kernels.
         where: the file, for messages.

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from quantize.c99.lowering_pairs import walk
+from quantize.c99.lowering.pairs import walk
 from quantize.c99.program import Program, Step, Value
-from quantize.c99.stream_flow import Flows, time_axis
-from quantize.c99.stream_plan import newest, plan_stores, read
+from quantize.c99.streaming.flow import Flows, time_axis
+from quantize.c99.streaming.plan import newest, plan_stores, read
 from quantize.c99.windows import along
 from quantize.tflite_model import Operator
 

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from quantize.c99.loops_flow import find_flow
-from quantize.c99.loops_jumps import jump_targets
-from quantize.c99.loops_names import registers_written
-from quantize.c99.loops_proof import Loop, prove
-from quantize.c99.loops_states import States, evaluate
-from quantize.c99.loops_steps import SCRATCH
-from quantize.c99.loops_thumb import Function, Instruction, is_computed
-from quantize.c99.loops_values import Value
+from quantize.c99.loops.flow import find_flow
+from quantize.c99.loops.jumps import jump_targets
+from quantize.c99.loops.names import registers_written
+from quantize.c99.loops.proof import Loop, prove
+from quantize.c99.loops.states import States, evaluate
+from quantize.c99.loops.steps import SCRATCH
+from quantize.c99.loops.thumb import Function, Instruction, is_computed
+from quantize.c99.loops.values import Value
 
 _ARGUMENTS = ("r0", "r1", "r2", "r3")
 

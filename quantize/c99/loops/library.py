@@ -4,9 +4,9 @@ import subprocess
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from quantize.c99.loops_flow import find_flow
-from quantize.c99.loops_states import evaluate
-from quantize.c99.loops_thumb import Function, read_functions
+from quantize.c99.loops.flow import find_flow
+from quantize.c99.loops.states import evaluate
+from quantize.c99.loops.thumb import Function, read_functions
 
 
 def library_frames(prefix: str, flags: Sequence[str], names: Collection[str]) -> dict[str, int]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.c99.arithmetic import INT8_MAX, INT8_MIN, Multiplier
-from quantize.c99.dsp_parts import GROUP, interleaved, words
+from quantize.c99.dsp.parts import GROUP, interleaved, words
 from quantize.c99.overlap import lead_of_rows
 from quantize.c99.program import Step
 

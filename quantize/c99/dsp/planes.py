@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from quantize.c99.dsp_parts import activation, scales, words
+from quantize.c99.dsp.parts import activation, scales, words
 from quantize.c99.program import Step, Value
 
 _BLOCK = 4  # outputs of a line, taps of a group

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quantize.c99.program import Program, Step
-from quantize.c99.stream_flow import Along, Flow, Flows
+from quantize.c99.streaming.flow import Along, Flow, Flows
 
 # Columns made beyond those that depend on where the window ends, as a part of all, rather than kept.
 _MADE_AGAIN = 1 / 8

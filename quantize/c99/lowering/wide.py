@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quantize.c99 import arithmetic
 from quantize.c99.context import INT32_MAX, Context
-from quantize.c99.lowering_pairs import below_one, walk
+from quantize.c99.lowering.pairs import below_one, walk
 from quantize.c99.program import Step, Value
 from quantize.c99.windows import window
 from quantize.tflite_model import AddOptions, ConvOptions, DenseOptions, PoolOptions

@@ -1,9 +1,9 @@
 """Where jumps go whose address a function works out itself and keeps on the stack."""
 
-from quantize.c99.loops_flow import Flow
-from quantize.c99.loops_states import States
-from quantize.c99.loops_thumb import Function, is_computed
-from quantize.c99.loops_values import Value, signed
+from quantize.c99.loops.flow import Flow
+from quantize.c99.loops.states import States
+from quantize.c99.loops.thumb import Function, is_computed
+from quantize.c99.loops.values import Value, signed
 
 _MOST = 64  # targets of one jump
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from quantize.c99.loops_thumb import Instruction
+from quantize.c99.loops.thumb import Instruction
 
 REGISTER: Final = re.compile(r"\b(?:r\d|sl|fp|ip|lr|sp)\b")
 

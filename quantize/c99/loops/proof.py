@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
-from quantize.c99.loops_flow import COPY, Flow, NaturalLoop, body_of
-from quantize.c99.loops_states import States
-from quantize.c99.loops_thumb import INVERSE, LOOP_ENDS
-from quantize.c99.loops_values import Flags, Place, Unknown, Value, plus, signed
+from quantize.c99.loops.flow import COPY, Flow, NaturalLoop, body_of
+from quantize.c99.loops.states import States
+from quantize.c99.loops.thumb import INVERSE, LOOP_ENDS
+from quantize.c99.loops.values import Flags, Place, Unknown, Value, plus, signed
 
 
 class Assumption(Enum):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.c99.program import Step
-from quantize.c99.simd import LANES, blocks
+from quantize.c99.simd.matrix import LANES, blocks
 
 _TAPS = 4
 _GATES = 4

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from quantize.c99.arithmetic import INT8_MAX, INT8_MIN
-from quantize.c99.dsp_parts import COLUMNS, GROUP, GROUP_BYTES, SHIFTS, is_exact
+from quantize.c99.dsp.parts import COLUMNS, GROUP, GROUP_BYTES, SHIFTS, is_exact
 from quantize.c99.program import Step
 
 _HALF = 1 << 30  # the multiplier that with shift 0 stands for 1/2

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99 import dsp
 from quantize.c99.arithmetic import Multiplier
-from quantize.c99.dsp_dense import scale_within
+from quantize.c99.dsp import fit as dsp
+from quantize.c99.dsp.dense import scale_within
 from quantize.c99.fusion import fused, widened, without_pads
-from quantize.c99.mve_planes import COLUMNS, LANES, choose_planes, groups_of, planes_lead, reached
+from quantize.c99.mve.planes import COLUMNS, LANES, choose_planes, groups_of, planes_lead, reached
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 

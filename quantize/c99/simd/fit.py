@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99 import simd, tables
+from quantize.c99 import tables
 from quantize.c99.arithmetic import Multiplier
 from quantize.c99.program import Program, Step
-from quantize.c99.simd_lstm import fit_lstm
+from quantize.c99.simd import matrix as simd
+from quantize.c99.simd.lstm import fit_lstm
 
 _COLUMNS = 64  # channels at once
 _TAPS = 4

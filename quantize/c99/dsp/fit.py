@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99.dsp_dense import dense
-from quantize.c99.dsp_lstm import lstm
-from quantize.c99.dsp_pairs import add, matmul, mul
-from quantize.c99.dsp_parts import (
+from quantize.c99.dsp.dense import dense
+from quantize.c99.dsp.lstm import lstm
+from quantize.c99.dsp.pairs import add, matmul, mul
+from quantize.c99.dsp.parts import (
     COLUMNS,
     GROUP,
     GROUP_BYTES,
@@ -27,7 +27,7 @@ from quantize.c99.dsp_parts import (
     settled,
     words,
 )
-from quantize.c99.dsp_planes import by_planes
+from quantize.c99.dsp.planes import by_planes
 from quantize.c99.fusion import fused, widened, without_pads
 from quantize.c99.overlap import lead_of_blocks, lead_of_windows
 from quantize.c99.program import Program, Step, Value

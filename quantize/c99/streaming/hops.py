@@ -5,8 +5,8 @@ from typing import Final
 from edge.errors import InnervateError
 from edge.signal_path import SignalPath
 from quantize.c99.kernels import find_target
-from quantize.c99.lowering import lower
-from quantize.c99.streaming import stream
+from quantize.c99.lowering.lower import lower
+from quantize.c99.streaming.stream import stream
 from quantize.tflite_reader import read_model
 
 _WORTH: Final = 0.75

@@ -4,9 +4,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from quantize.c99 import loops_names as names
-from quantize.c99.loops_thumb import Function, Instruction
-from quantize.c99.loops_values import FLAGS, MEMORY, Flags, Place, Unknowns, Value, plus, scaled, signed
+from quantize.c99.loops import names
+from quantize.c99.loops.thumb import Function, Instruction
+from quantize.c99.loops.values import FLAGS, MEMORY, Flags, Place, Unknowns, Value, plus, scaled, signed
 
 GENERAL: Final = frozenset(f"r{n}" for n in range(10)) | {"sl", "fp", "ip", "sp", "lr"}
 _NUMBER: Final = re.compile(r"#(-?\d+)")

@@ -2,7 +2,7 @@
 
 from quantize.c99.program import Program
 from quantize.c99.report import StreamedLayer, StreamingReport
-from quantize.c99.streaming import Streaming
+from quantize.c99.streaming.stream import Streaming
 
 
 def streaming_report(program: Program, streaming: Streaming) -> StreamingReport:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from quantize.c99 import loops_names as names
-from quantize.c99.loops_places import GENERAL, Places
-from quantize.c99.loops_thumb import LOOP_ENDS, Instruction
-from quantize.c99.loops_values import MEMORY, Flags, Value, plus, scaled
+from quantize.c99.loops import names
+from quantize.c99.loops.places import GENERAL, Places
+from quantize.c99.loops.thumb import LOOP_ENDS, Instruction
+from quantize.c99.loops.values import MEMORY, Flags, Value, plus, scaled
 
 # What a called function may leave changed (AAPCS).
 SCRATCH: Final = frozenset({"r0", "r1", "r2", "r3", "ip", "lr"})

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from quantize.c99.loops_flow import COPY, Flow
-from quantize.c99.loops_places import Choice, State
-from quantize.c99.loops_steps import Machine
-from quantize.c99.loops_thumb import INVERSE, LOOP_ENDS, Function, Instruction
-from quantize.c99.loops_values import FLAGS, Place, Unknowns, Value
+from quantize.c99.loops.flow import COPY, Flow
+from quantize.c99.loops.places import Choice, State
+from quantize.c99.loops.steps import Machine
+from quantize.c99.loops.thumb import INVERSE, LOOP_ENDS, Function, Instruction
+from quantize.c99.loops.values import FLAGS, Place, Unknowns, Value
 
 
 @dataclass

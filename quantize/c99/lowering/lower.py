@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from quantize.c99 import arithmetic, tables
 from quantize.c99.arithmetic import Multiplier
 from quantize.c99.context import Context
-from quantize.c99.lowering_lstm import lower_lstm
-from quantize.c99.lowering_moves import (
+from quantize.c99.lowering.lstm import lower_lstm
+from quantize.c99.lowering.moves import (
     lower_boxes,
     lower_joined,
     lower_pad,
     lower_reshape,
     lower_transpose,
 )
-from quantize.c99.lowering_pairs import (
+from quantize.c99.lowering.pairs import (
     lower_add,
     lower_batch_matmul,
     lower_extremum,
     lower_mul,
     lower_squared_difference,
 )
-from quantize.c99.lowering_tables import (
+from quantize.c99.lowering.tables import (
     lower_hard_swish,
     lower_leaky_relu,
     lower_quantize,
@@ -36,7 +36,7 @@ from quantize.c99.lowering_tables import (
     lower_rsqrt,
     lower_squashing,
 )
-from quantize.c99.lowering_wide import WIDE
+from quantize.c99.lowering.wide import WIDE
 from quantize.c99.program import Program, Step, Value
 from quantize.c99.windows import window
 from quantize.tflite_model import (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.c99.lstm_tables import exponentials
+from quantize.c99.dsp.lstm_tables import exponentials
 from quantize.c99.overlap import lead_of_rows
 from quantize.c99.program import Step
 

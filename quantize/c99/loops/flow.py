@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from quantize.c99.loops_thumb import LOOP_ENDS, Function, Instruction
+from quantize.c99.loops.thumb import LOOP_ENDS, Function, Instruction
 
 # Copies of blocks are numbered beyond all addresses.
 COPY: Final = 1 << 32

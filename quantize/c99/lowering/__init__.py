@@ -1,0 +1,1 @@
+"""Operators to steps of the portable kernels."""

@@ -1,0 +1,1 @@
+"""Steps for hosts with vectors."""

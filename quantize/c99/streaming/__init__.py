@@ -1,0 +1,1 @@
+"""Programs that compute what a hop adds to the window before it."""
