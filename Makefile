@@ -1,6 +1,8 @@
 # make setup | demo | test | test-all | fuzz | lint | clean. Each sets up what it needs; nothing has to be run first.
 PYTHON ?= python3
 BIN := .venv/bin
+# A process a core; tests of a file stay together, for the fixtures that they share.
+PYTEST = $(BIN)/python -m pytest -q -n auto --dist loadfile
 DEMO_ARGS ?=
 # Of `make fuzz`, shared by the core and the filter designs.
 FUZZ_SECONDS ?= 600
@@ -19,10 +21,10 @@ demo: setup
 	@$(BIN)/innervate demo $(DEMO_ARGS)
 
 test: setup lint
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-all: test
-	@$(BIN)/python -m pytest -q -m slow
+	@$(PYTEST) -m slow
 
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz_core --seconds $$(($(FUZZ_SECONDS) / 2))
