@@ -111,8 +111,8 @@ def test_a_finished_file_over_its_budget_is_refused() -> None:
 
 
 def test_a_target_without_an_emulator_counts_no_instructions() -> None:
-    budget = Budget(instructions=1000, target="cortex-m33")
-    with pytest.raises(InnervateError, match="no emulator counts instructions of cortex-m33"):
+    budget = Budget(instructions=1000, target="cortex-a72")
+    with pytest.raises(InnervateError, match="no emulator counts instructions of cortex-a72"):
         file_footprint(file_of(NETWORKS["plain"]), SHAPE[2], budget)
 
 
