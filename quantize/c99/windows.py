@@ -1,6 +1,7 @@
 """How the window of a convolution or pool slides over its input."""
 
 from collections.abc import Mapping
+from math import prod
 
 from quantize.c99.context import Context
 from quantize.tflite_model import ConvOptions, PoolOptions
@@ -74,3 +75,13 @@ def along(
         f"inside_{low}": first,
         f"inside_{high}": last,
     }
+
+
+def one_row(window: Mapping[str, int]) -> dict[str, int]:
+    """Return windows of one tap, one for each pixel, as windows along a single row; others as they are."""
+    steps = {window[f"{name}_{axis}"] for name in ("kernel", "stride") for axis in "hw"}
+    if steps != {1} or any(window[f"in_{axis}"] != window[f"out_{axis}"] for axis in "hw"):
+        return dict(window)
+    pixels = prod(window[name] for name in ("batches", "out_h", "out_w"))
+    row = {"batches": 1, "in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
+    return {**window, **row, "inside_bottom": 1, "inside_right": pixels}

@@ -32,6 +32,7 @@ from quantize.c99.fusion import fused, widened, without_pads
 from quantize.c99.overlap import lead_of_blocks, lead_of_windows
 from quantize.c99.program import Program, Step, Value
 from quantize.c99.stripes import striped
+from quantize.c99.windows import one_row
 
 _BLOCK = 4  # channels of a depthwise convolution
 # Instructions of one that takes four channels at a time, for each of them.
@@ -71,17 +72,10 @@ def _runs(window: dict[str, int], in_c: int) -> tuple[int, int, int]:
 
 def _conv2d(step: Step, pool: int = 1) -> Step:
     parameters: Mapping[str, Any] = step.parameters
-    window, in_c, weights = parameters["window"], parameters["in_c"], parameters["weights"]
+    window, in_c, weights = one_row(parameters["window"]), parameters["in_c"], parameters["weights"]
     if not is_exact(step):
         return step
     taps = weights[0].size
-    strides = window["stride_h"], window["stride_w"]
-    sizes = [(window[f"in_{axis}"], window[f"out_{axis}"]) for axis in "hw"]
-    if taps == in_c and strides == (1, 1) and all(before == after for before, after in sizes):
-        # Pointwise: all pixels are one row.
-        pixels = window["batches"] * window["out_h"] * window["out_w"]
-        window = {**window, "batches": 1, "in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
-        window |= {"inside_bottom": 1, "inside_right": pixels}
     rows, runs, length = _runs(window, in_c)
     span, copied = 0, taps
     if length < _LEAST_RUN and rows * runs > 1:

@@ -18,6 +18,7 @@ from quantize.c99.fusion import fused, widened, without_pads
 from quantize.c99.mve.planes import COLUMNS, LANES, choose_planes, groups_of, planes_lead, reached
 from quantize.c99.overlap import lead_of_blocks, lead_of_rows, lead_of_windows
 from quantize.c99.program import Program, Step, Value
+from quantize.c99.windows import one_row
 
 _SPAN_BYTES = 512  # that windows at a border may be copied to, as far as four do not need more
 _MAX_UNITS = 1 << 14  # whose outputs for four windows are told apart by 16 bits
@@ -100,17 +101,10 @@ def _span(window: Mapping[str, int], in_c: int, in_place: bool, read: int) -> tu
 
 def _conv2d(step: Step, pool: int = 1) -> Step:
     parameters: Mapping[str, Any] = step.parameters
-    window, in_c, weights = parameters["window"], parameters["in_c"], parameters["weights"]
+    window, in_c, weights = one_row(parameters["window"]), parameters["in_c"], parameters["weights"]
     if not _is_exact(step) or len(weights) > _MAX_UNITS:
         return step
     taps, units = weights[0].size, len(weights)
-    strides = window["stride_h"], window["stride_w"]
-    sizes = [(window[f"in_{axis}"], window[f"out_{axis}"]) for axis in "hw"]
-    if taps == in_c and strides == (1, 1) and all(before == after for before, after in sizes):
-        # Pointwise: all pixels are one row.
-        pixels = window["batches"] * window["out_h"] * window["out_w"]
-        window = {**window, "batches": 1, "in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
-        window |= {"inside_bottom": 1, "inside_right": pixels}
     in_place = _are_neighbours(window, in_c)
     span, scratch = _span(window, in_c, in_place, groups_of(taps) * LANES)
     lead = lead_of_blocks(window, in_c, units / pool, COLUMNS)
