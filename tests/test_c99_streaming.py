@@ -182,6 +182,10 @@ def test_a_third_of_the_instructions(
     report = emit(tflite, "net", tmp_path / "hops", "cortex-m4", hop=hop)
     push = run_once(tmp_path / "hops", report, board, push=True)
     assert push.instructions <= 0.35 * whole.instructions
+    run = run_once(tmp_path / "hops", report, board)
+    assert report.build is not None
+    assert report.build.stack_bytes is not None
+    assert max(run.stack_bytes, push.stack_bytes) <= report.build.stack_bytes <= 512
 
 
 @emulated

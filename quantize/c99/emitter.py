@@ -169,7 +169,7 @@ def emit(
         build, code = toolchain.measure(
             folder,
             sources,
-            f"{name}_push" if states or streaming else f"{name}_run",
+            [f"{name}_run", *([f"{name}_push"] if states or streaming else [])],
             constant_bytes,
             processor.cflags,
         )

@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quantize.c99.loops.library import library_frames
@@ -37,9 +37,11 @@ def _compiler(cflags: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
 
 
 def measure(
-    folder: Path, sources: list[str], entry: str, constant_bytes: int, cflags: tuple[str, ...]
+    folder: Path, sources: list[str], entries: Sequence[str], constant_bytes: int, cflags: tuple[str, ...]
 ) -> tuple[Build | None, ObjectCode | None]:
     """Compile sources aside; read off code size, worst-case stack and, of Arm's code, what it calls.
+
+    `entries`: the functions that users call.
 
     Nothing is known where no GCC is at hand, of the code nothing where it is for Linux.
     """
@@ -61,13 +63,18 @@ def measure(
         texts = [p.read_text() for p in sorted(Path(aside).glob("*.ci"))]
         prefix, own = _CROSS.removesuffix("gcc"), Path(sources[0]).stem  # the model's own source comes first
         code = read_objects(prefix, objects, own) if compiler == _CROSS else None
-        called = CallGraph(texts).foreign(entry) if compiler == _CROSS else []
+        called = _foreign(CallGraph(texts), entries) if compiler == _CROSS else []
         graph = CallGraph(texts, library_frames(prefix, flags, called))
     total = sum(int(m.group(2)) for m in _SECTIONS.finditer(listing))
-    build = Build(
-        _version(compiler), flags, total - constant_bytes, graph.worst_stack(entry), graph.foreign(entry)
-    )
+    stacks = [graph.worst_stack(entry) for entry in entries]
+    known = [stack for stack in stacks if stack is not None]
+    deepest = max(known) if len(known) == len(stacks) else None
+    build = Build(_version(compiler), flags, total - constant_bytes, deepest, _foreign(graph, entries))
     return build, code
+
+
+def _foreign(graph: "CallGraph", entries: Sequence[str]) -> list[str]:
+    return sorted({name for entry in entries for name in graph.foreign(entry)})
 
 
 class CallGraph:
