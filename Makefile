@@ -1,8 +1,8 @@
 # make setup | demo | test | test-all | fuzz | lint | clean. Each sets up what it needs; nothing has to be run first.
 PYTHON ?= python3
 BIN := .venv/bin
-# A process a core; tests of a file stay together, for the fixtures that they share.
-PYTEST = $(BIN)/python -m pytest -q -n auto --dist loadfile
+# A process a core. Quick tests of a file stay together, for the fixtures that they share.
+PYTEST := $(BIN)/python -m pytest -q -n auto
 DEMO_ARGS ?=
 # Of `make fuzz`, shared by the core and the filter designs.
 FUZZ_SECONDS ?= 600
@@ -21,10 +21,10 @@ demo: setup
 	@$(BIN)/innervate demo $(DEMO_ARGS)
 
 test: setup lint
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) --dist loadfile -m "not slow"
 
 test-all: test
-	@$(PYTEST) -m slow
+	@$(PYTEST) --dist worksteal -m slow
 
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz_core --seconds $$(($(FUZZ_SECONDS) / 2))
