@@ -75,13 +75,13 @@ MUTANTS = {
 STATE_MUTANTS = {
     "state outlives a gap": (
         "firmware/app/stream.c",
-        "nrv_model_reset(&model);\n        nrv_chain_gap",
+        "reset_model();\n        nrv_chain_gap",
         "nrv_chain_gap",
         "state_starts_anew_after_a_gap",
     ),
     "state outlives a start": (
         "firmware/app/stream.c",
-        "nrv_chain_reset(&chain);\n    nrv_model_reset(&model);",
+        "nrv_chain_reset(&chain);\n    reset_model();",
         "nrv_chain_reset(&chain);",
         "state_is_as_the_bundle_says",
     ),
